@@ -1,0 +1,23 @@
+"""autopublish: every article of a site on each of its social accounts, well made, once.
+
+One line of data runs through the package, and each noun has a module:
+
+    feed -> articles -> posts -> deliveries -> receipts
+
+Two verbs run it: **poll** a feed (feed to deliveries, one transaction) and **drain** an account (due deliveries
+to receipts). `pipeline.py` draws the whole flow. Layers, each seeing only those below it:
+
+    cli                                       what a person types
+    app                                       the only place where the concrete parts meet
+    engines                                   what wakes the two verbs
+    config | pipeline | logs
+    feeds | media | platforms | store         edges: network, disk, libraries
+    net                                       one way to talk to other machines
+    articles | posts | cards | deliveries     core: values and `now` in, values out
+    hashtags
+    text
+    models
+    errors
+"""
+
+__version__ = "0.1.0"

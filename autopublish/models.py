@@ -1,0 +1,511 @@
+"""The values that travel along the line: feeds, articles, posts, deliveries, receipts.
+
+Frozen, without behaviour beyond a derived property. Times are aware and in UTC, durations are `timedelta`. This module
+knows no file, network, clock or platform.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+#: A key window that never ends: the platform knows our key for good.
+FOREVER = timedelta.max
+
+
+# --- feeds -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validators:
+    """ETag and Last-Modified (RFC 9110) of one URL, byte for byte as they came."""
+
+    etag: str | None = None
+    last_modified: str | None = None
+
+
+class FirstRun(StrEnum):
+    """What the first poll of a feed lets through."""
+
+    #: Every article is recorded as known, none is posted.
+    NONE = "none"
+    #: The newest N articles are posted.
+    NEWEST = "newest"
+    #: All articles of the first document are posted.
+    ALL = "all"
+    #: Articles published at or after a date are posted.
+    SINCE = "since"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstRunRule:
+    """The operator's choice for the first poll of a feed."""
+
+    kind: FirstRun = FirstRun.NONE
+    #: For NEWEST.
+    count: int = 0
+    #: For SINCE.
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedSettings:
+    """One feed as the configuration names it; all that a poll needs, kept in the store between runs."""
+
+    name: str
+    #: An http(s) URL, or a `file:` URL when the configuration names a local file.
+    url: str
+    every: timedelta = timedelta(minutes=5)
+    first_run: FirstRunRule = FirstRunRule()
+    #: Private and loopback addresses may be asked.
+    allow_private: bool = False
+    #: BCP 47 tag of the articles when the feed itself names a wrong one.
+    language: str | None = None
+    #: Who asks, beside the program's name: a URL or mail address where the site's admin finds the operator.
+    contact: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feed:
+    """A feed as the store knows it: its settings and what earlier polls left."""
+
+    id: str
+    settings: FeedSettings
+    validators: Validators = Validators()
+    #: sha256 of the last body that was saved; None before the first.
+    body_hash: str | None = None
+    #: The first time that we asked, whatever came.
+    first_try: datetime | None = None
+    #: The first poll with items; what it showed is `baseline`.
+    baseline_at: datetime | None = None
+    last_good: datetime | None = None
+    #: Publication time of the newest article known at the last good poll, never later than that poll.
+    newest: datetime | None = None
+    #: Last GET without validators that was answered.
+    last_full: datetime | None = None
+    #: Not asked before this time, unless a person says so.
+    not_before: datetime | None = None
+    #: Failed polls in a row.
+    failures: int = 0
+    last_error: str | None = None
+    #: The site said 410: not asked until a person resumes it.
+    gone: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Media:
+    """A picture as a feed names it; not fetched yet."""
+
+    url: str
+    alt: str | None = None
+    #: Media type as the feed states it, not checked.
+    type: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One entry of one document, cleaned: plain text, absolute URLs, UTC times."""
+
+    guid: str | None
+    link: str | None
+    title: str
+    #: Plain text of the excerpt, one paragraph.
+    summary: str = ""
+    #: Plain text of the body, bounded.
+    text: str = ""
+    author: str | None = None
+    #: Categories and tags in the document's order, which WordPress does not tell apart.
+    categories: tuple[str, ...] = ()
+    language: str | None = None
+    #: As stated by the feed, None if absent or unreadable or outside 1995..9999.
+    published: datetime | None = None
+    pictures: tuple[Media, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """One parsed feed document."""
+
+    title: str
+    items: tuple[Item, ...]
+    language: str | None = None
+    #: Home page of the site.
+    link: str | None = None
+    #: Why some items may be missing from this document (cut short, too many), None if it was read whole.
+    partial: str | None = None
+
+
+# --- articles --------------------------------------------------------------------------------------------------------
+
+
+class AliasKind(StrEnum):
+    """By what an article is recognised again, the strongest first."""
+
+    #: Scope: the feed's id.
+    GUID = "guid"
+    #: A guid that is a URL; scope: the host that the items link to.
+    GUID_URL = "guid-url"
+    #: guid and link together, for the later of two items with one guid; scope: the feed's id.
+    GUID_LINK = "guid+link"
+    #: Normalised link; no scope.
+    LINK = "link"
+    #: Title and date, only for items without guid and link; scope: the feed's id.
+    TITLE_DATE = "title+date"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alias:
+    """One name of an article; it stays bound to that article for good."""
+
+    kind: AliasKind
+    scope: str
+    #: First 32 hex digits of sha256 of the value.
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Article:
+    """One entry of a feed, with an identity that survives edits, moves and new guids."""
+
+    id: str
+    #: Id of the feed that showed it first.
+    feed: str
+    #: Its first alias without the feed's name: the same in a restored store or a second copy (see `articles.origin`).
+    origin: str
+    link: str | None
+    title: str
+    summary: str = ""
+    text: str = ""
+    author: str | None = None
+    categories: tuple[str, ...] = ()
+    language: str | None = None
+    #: When it counts as published: as stated, or first seen where the date is absent or a little ahead.
+    published: datetime
+    #: As stated by the feed.
+    stated: datetime | None = None
+    first_seen: datetime
+    pictures: tuple[Media, ...] = ()
+    #: Shown only by first polls: known, and never posted by itself.
+    baseline: bool = False
+    #: Names of the feeds that showed it, the first one first.
+    feeds: tuple[str, ...] = ()
+
+
+# --- posts -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """A picture that was fetched, decoded and fitted; kept under its content hash."""
+
+    path: str
+    sha256: str
+    #: `image/jpeg` or another type that the platform's MediaLimits allow.
+    type: str
+    width: int
+    height: int
+    size_bytes: int
+    #: Empty if nothing describes it.
+    alt: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaLimits:
+    """What a network takes as a picture."""
+
+    types: tuple[str, ...] = ("image/jpeg", "image/png")
+    size_bytes: int = 1_000_000
+    #: The longer side, in pixels.
+    side: int = 2000
+    #: How many in one post.
+    count: int = 1
+    #: In characters; 0 where the network has no alt text.
+    alt_length: int = 0
+
+
+class SpanKind(StrEnum):
+    """What a stretch of a post's text is."""
+
+    LINK = "link"
+    HASHTAG = "hashtag"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """A link or a hashtag inside a post's text; `start` and `end` count characters of the string, end exclusive."""
+
+    kind: SpanKind
+    start: int
+    end: int
+    #: The URL, or the tag without its `#`.
+    value: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Post:
+    """The exact text, link, picture and card composed for one account."""
+
+    text: str
+    link: str | None
+    #: Title and summary of the card, plain text.
+    title: str
+    summary: str = ""
+    spans: tuple[Span, ...] = ()
+    picture: Picture | None = None
+    #: BCP 47 tags.
+    languages: tuple[str, ...] = ()
+    #: When the post was composed; the time that it shows.
+    created_at: datetime
+    #: When the article was published, whole seconds.
+    published: datetime
+    #: As the network counts it, and how much it takes.
+    length: int = 0
+    room: int = 0
+    #: What had to give way to fit: `summary`, `title`, `hashtags`.
+    shortened: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """What `Platform.stage` made before the post: ids of uploads, a container. JSON values only."""
+
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What the platform answered: the post's id there, and its public URL."""
+
+    remote_id: str
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who is logged in: a stable id and the name that people see."""
+
+    id: str
+    name: str
+
+
+# --- accounts --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """A rule over articles; each part that is set is one condition, any of its values fulfils it."""
+
+    categories: tuple[str, ...] = ()
+    #: Whole words or phrases in title, summary or text, without regard to case.
+    words: tuple[str, ...] = ()
+    authors: tuple[str, ...] = ()
+    #: A regular expression searched in title, summary and text.
+    matching: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HashtagRules:
+    """How categories and tags become hashtags."""
+
+    #: Where they come from: `categories` (WordPress puts its tags there too).
+    sources: tuple[str, ...] = ("categories",)
+    most: int = 3
+    always: tuple[str, ...] = ()
+    never: tuple[str, ...] = ()
+    #: Category -> hashtag, compared without regard to case.
+    aliases: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateWindow:
+    """At most `count` attempts in any stretch of `period`."""
+
+    count: int
+    period: timedelta
+
+
+class OnUnknown(StrEnum):
+    """What becomes of an outcome that the machine cannot know."""
+
+    #: A person decides.
+    REVIEW = "review"
+    #: The same bytes go once more, marked as a resend.
+    RESEND = "resend"
+    #: Given up, marked as dropped.
+    DROP = "drop"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """One configured login on a platform."""
+
+    name: str
+    platform: str
+    template: str
+    hashtags: HashtagRules = HashtagRules()
+    #: Names of feeds; empty means all.
+    feeds: tuple[str, ...] = ()
+    only: Filter | None = None
+    never: Filter | None = None
+    delay: timedelta = timedelta(0)
+    #: None switches the rule off, here and below.
+    max_age: timedelta | None = timedelta(hours=24)
+    burst: int | None = 10
+    at_most: tuple[RateWindow, ...] = (RateWindow(count=12, period=timedelta(hours=1)),)
+    #: Overrides the platform's settle time.
+    settle: timedelta | None = None
+    on_unknown: OnUnknown = OnUnknown.REVIEW
+    #: Languages of the posts; empty means the article's.
+    languages: tuple[str, ...] = ()
+    allow_private: bool = False
+    #: The platform's own part, an instance of its `Settings` with secrets still unresolved.
+    settings: Any = None
+
+
+class AccountState(StrEnum):
+    """Whether an account may send."""
+
+    ACTIVE = "ACTIVE"
+    #: Token dead, secret missing, or another identity than the pinned one.
+    AUTH_BLOCKED = "AUTH_BLOCKED"
+    #: By the operator, the circuit breaker or a budget.
+    PAUSED = "PAUSED"
+    #: Restored or cloned store, crash loop, mistrusted clock.
+    SAFE_MODE = "SAFE_MODE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What the store knows of an account: whether it may send, and when again."""
+
+    account: str
+    platform: str
+    created: datetime
+    state: AccountState = AccountState.ACTIVE
+    reason: str | None = None
+    #: Last return to ACTIVE.
+    active_since: datetime
+    #: Back-off: nothing is sent before.
+    not_before: datetime | None = None
+    #: NotSent and OutcomeUnknown in a row; a Receipt resets it.
+    failures: int = 0
+    #: Identity pinned by the first `whoami`.
+    identity: Identity | None = None
+    #: Salted digest of the credentials that `whoami` last accepted.
+    fingerprint: str | None = None
+    #: When `whoami` is tried again while AUTH_BLOCKED, and how often it was.
+    probe_at: datetime | None = None
+    probes: int = 0
+
+
+# --- deliveries ------------------------------------------------------------------------------------------------------
+
+
+class State(StrEnum):
+    """Where a delivery stands; `deliveries.py` has the moves."""
+
+    #: Waits for a person, with a reason.
+    HELD = "HELD"
+    #: May go at its due time, in order, while the account is ACTIVE.
+    READY = "READY"
+    #: The intent is durable; the call may or may not have been made.
+    SENDING = "SENDING"
+    #: The outcome is unknown; evidence is being collected.
+    VERIFYING = "VERIFYING"
+    #: The machine cannot know.
+    NEEDS_REVIEW = "NEEDS_REVIEW"
+    #: Receipt known, or presence proved.
+    POSTED = "POSTED"
+    #: Refused for good, with the platform's words.
+    REJECTED = "REJECTED"
+    #: By a person, or by a rule, with the reason.
+    CANCELLED = "CANCELLED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """The durable intent to publish one article on one account."""
+
+    #: 64 hex digits, see `deliveries.uid`; people may type its first digits.
+    id: str
+    article: str
+    account: str
+    part: int = 0
+    occasion: str = "new"
+    state: State
+    #: Why it is HELD, CANCELLED, REJECTED or in review; one line.
+    reason: str | None = None
+    #: Publication time of the article: the order within the account.
+    published: datetime
+    #: Not sent before.
+    due: datetime
+    created: datetime
+    changed: datetime
+    #: Who let it through (approve, retry, resolve, first_run), and when.
+    allowed_by: str | None = None
+    allowed_at: datetime | None = None
+    #: Rises only when the post is composed anew; part of the key.
+    generation: int = 0
+    #: The attempt that was ambiguous and is not closed by evidence yet.
+    open_attempt: str | None = None
+    #: Compose without the picture (it was refused).
+    without_picture: bool = False
+    #: Stage done so far, and tries of it.
+    stage: Stage | None = None
+    stage_tries: int = 0
+    stage_since: datetime | None = None
+    #: Looks while VERIFYING: next one, answered ones, those that saw all and found nothing, failed ones in a row.
+    look_at: datetime | None = None
+    looks: int = 0
+    absences: int = 0
+    failed_looks: int = 0
+    #: When it was first found that looks fail, for the day that they may.
+    look_since: datetime | None = None
+    #: The platform said that it has the post: absence no longer counts.
+    adopting: bool = False
+    #: Last time that an attempt was made.
+    last_tried: datetime | None = None
+    receipt: Receipt | None = None
+
+
+class Evidence(StrEnum):
+    """How an attempt ended."""
+
+    #: Not ended: the call is being made, or the process died.
+    OPEN = "open"
+    POSTED = "posted"
+    NOT_SENT = "not sent"
+    REFUSED = "refused"
+    #: Ambiguous; closed later by presence, absence or a person.
+    UNKNOWN = "unknown"
+    ABSENT = "absent"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One irreversible call, or the intent to make it; written before the call."""
+
+    id: str
+    delivery: str
+    account: str
+    #: What the platform knows the post by.
+    key: str
+    generation: int
+    post: Post
+    stage: Stage
+    started: datetime
+    #: The call is broken off here.
+    deadline: datetime
+    #: First attempt under this key: its window counts from here.
+    key_since: datetime
+    finished: datetime | None = None
+    outcome: Evidence = Evidence.OPEN
+    #: The platform's words or the chain of error classes; no secrets.
+    evidence: str | None = None
+    #: Counts in the rate windows: it made or may have made a post.
+    counted: bool = True
+    #: Sent again although an earlier attempt was ambiguous.
+    resend: bool = False

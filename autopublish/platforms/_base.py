@@ -1,0 +1,90 @@
+"""The adapter's contract: what the pipeline asks of a network, and what it may answer.
+
+An adapter has no loop, sleep, log, store, clock, template or scheduler. A platform is one module named after what users
+write under `platform:`; its docstring is the user's page.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from autopublish.models import Identity, MediaLimits, Post, Receipt, Stage
+from autopublish.platforms._http import Http
+from autopublish.text import TextLimits
+
+
+class ReadBack(StrEnum):
+    """What a look at the account's own posts can prove."""
+
+    #: Nothing can be read.
+    NONE = "none"
+    #: By the key itself: `publish` again with the same key is harmless.
+    BY_KEY = "by key"
+    #: Presence and absence.
+    STRONG = "strong"
+    #: Presence only; absence proves nothing.
+    LAGGING = "lagging"
+    #: Not by reading: an identical post is answered with the id of the first.
+    BY_ANSWER = "by answer"
+
+
+class Platform(ABC):
+    """One account on one network. Made anew for each drain, used by one thread."""
+
+    class Settings(BaseModel):
+        """The platform's part of an account in the YAML; secrets are `SecretStr` and written as references."""
+
+        model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    #: What users write under `platform:`; set by `platforms.load` to the module's name.
+    name: ClassVar[str] = ""
+    #: How `cards` draws a post of this network.
+    look: str = "plain"
+    limits: TextLimits
+    #: None: no pictures.
+    media: MediaLimits | None = None
+    #: How long the network remembers our key; None: it knows none.
+    key_window: timedelta | None = None
+    read_back: ReadBack = ReadBack.NONE
+    #: How long after an attempt's deadline a post may still appear.
+    settle: timedelta = timedelta(minutes=10)
+
+    def __init__(self, settings: Settings, http: Http) -> None:
+        self.settings = settings
+        self.http = http
+
+    @abstractmethod
+    def whoami(self) -> Identity:
+        """Who is logged in.
+
+        Raises:
+            DeliveryError: Unauthorized if the credentials are refused.
+        """
+
+    def stage(self, post: Post, stage: Stage) -> Stage:
+        """Uploads and containers: repeatable, invisible, without waiting; `stage` is what an earlier call left."""
+        return stage
+
+    @abstractmethod
+    def publish(self, post: Post, stage: Stage, *, key: str) -> Receipt:
+        """Make the one irreversible call, one attempt; a pure function of its arguments.
+
+        Raises:
+            DeliveryError: the outcome if there is no receipt.
+        """
+
+    def find(self, post: Post, stage: Stage, *, key: str | None, since: datetime) -> Receipt | None:
+        """Look for the post under `key` if there was an attempt, and for its link in the account's own posts.
+
+        None means that all posts back to `since` were seen and it is absent.
+
+        Raises:
+            Undecided: the list ended too early or lags.
+            DeliveryError: the look failed; it proves nothing.
+        """
+        raise NotImplementedError
