@@ -2,6 +2,7 @@
 
     AutopublishError
       ConfigError            exit 2; names file, line, key, what was expected
+      SecretError            a secret is missing, empty or a sample: that account is blocked, the others run
       StoreError             the run stops; nothing was half written
         StoreBusy            another run is at work
         StoreTooNew          made by a newer version of the program
@@ -62,6 +63,10 @@ class ConfigError(AutopublishError):
     def __init__(self, *problems: Problem) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))
         self.problems = problems
+
+
+class SecretError(AutopublishError):
+    """A secret cannot be had; the text names the reference, never the value."""
 
 
 class StoreError(AutopublishError):

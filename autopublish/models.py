@@ -365,6 +365,32 @@ class Account:
     settings: Any = None
 
 
+class ReadBack(StrEnum):
+    """What a look at the account's own posts can prove."""
+
+    #: Nothing can be read.
+    NONE = "none"
+    #: By the key itself: `publish` again with the same key is harmless.
+    BY_KEY = "by key"
+    #: Presence and absence.
+    STRONG = "strong"
+    #: Presence only; absence proves nothing.
+    LAGGING = "lagging"
+    #: Not by reading: an identical post is answered with the id of the first.
+    BY_ANSWER = "by answer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolution:
+    """How an unknown outcome is resolved on an account: data of its platform, the settle time perhaps the operator's."""
+
+    #: How long the network remembers our key; None: it knows none; FOREVER: for good.
+    key_window: timedelta | None
+    read_back: ReadBack
+    #: How long after an attempt's deadline a post may still appear.
+    settle: timedelta
+
+
 class AccountState(StrEnum):
     """Whether an account may send."""
 
@@ -449,8 +475,10 @@ class Delivery:
     allowed_at: datetime | None = None
     #: Rises only when the post is composed anew; part of the key.
     generation: int = 0
-    #: The attempt that was ambiguous and is not closed by evidence yet.
-    open_attempt: str | None = None
+    #: The attempt whose bytes go again, if any: an ambiguous one, or one whose absence was proved.
+    frozen: str | None = None
+    #: True while an attempt was ambiguous and no evidence has closed it.
+    unclosed: bool = False
     #: Compose without the picture (it was refused).
     without_picture: bool = False
     #: Stage done so far, and tries of it.
@@ -464,6 +492,8 @@ class Delivery:
     failed_looks: int = 0
     #: When it was first found that looks fail, for the day that they may.
     look_since: datetime | None = None
+    #: When absence was last proved.
+    absent_at: datetime | None = None
     #: The platform said that it has the post: absence no longer counts.
     adopting: bool = False
     #: Last time that an attempt was made.

@@ -8,29 +8,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
-from autopublish.models import Identity, MediaLimits, Post, Receipt, Stage
+from autopublish.models import Identity, MediaLimits, Post, ReadBack, Receipt, Stage
 from autopublish.platforms._http import Http
 from autopublish.text import TextLimits
 
-
-class ReadBack(StrEnum):
-    """What a look at the account's own posts can prove."""
-
-    #: Nothing can be read.
-    NONE = "none"
-    #: By the key itself: `publish` again with the same key is harmless.
-    BY_KEY = "by key"
-    #: Presence and absence.
-    STRONG = "strong"
-    #: Presence only; absence proves nothing.
-    LAGGING = "lagging"
-    #: Not by reading: an identical post is answered with the id of the first.
-    BY_ANSWER = "by answer"
+__all__ = ["Platform", "ReadBack"]
 
 
 class Platform(ABC):
