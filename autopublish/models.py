@@ -194,6 +194,20 @@ class Article:
     feeds: tuple[str, ...] = ()
 
 
+class Novelty(StrEnum):
+    """What a new article is to its feed."""
+
+    NEWS = "news"
+    #: Of the first poll, and let through by the operator's `first_run`.
+    CHOSEN = "chosen"
+    #: Of the first poll: known from now on, never posted by itself.
+    BASELINE = "baseline"
+    #: Dated long before the feed's last good poll.
+    BACKDATED = "backdated"
+    #: Dated more than a week ahead.
+    FUTURE = "future"
+
+
 # --- posts -----------------------------------------------------------------------------------------------------------
 
 
@@ -382,7 +396,7 @@ class ReadBack(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolution:
-    """How an unknown outcome is resolved on an account: data of its platform, the settle time perhaps the operator's."""
+    """How an unknown outcome is resolved on an account: its platform's data, the settle time perhaps the operator's."""
 
     #: How long the network remembers our key; None: it knows none; FOREVER: for good.
     key_window: timedelta | None

@@ -1,0 +1,715 @@
+"""Deliveries: the table of states and moves as functions of values and `now`.
+
+The step between articles and receipts. `plan` and `route_again` make deliveries of articles, `hold_burst`, `pace` and
+`check_claim` say what may go, `settle` says what an outcome means, `next_step` and `looked` resolve what is unknown,
+`recover` what a dead process left; `approve`, `retry`, `cancel` and `resolve` are a person's moves. Nothing else
+decides a state. This module does not know the store, the network, the clock or any platform.
+
+One rule carries the weight: once an attempt was ambiguous, only success, proved presence or proved absence closes it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum, auto
+
+from autopublish.errors import (
+    AlreadyPosted,
+    AutopublishError,
+    DeliveryError,
+    MediaRejected,
+    NotReady,
+    NotSent,
+    RateLimited,
+    Rejected,
+    Unauthorized,
+    Undecided,
+)
+from autopublish.models import (
+    FOREVER,
+    Account,
+    AccountState,
+    Article,
+    Attempt,
+    Delivery,
+    Evidence,
+    Novelty,
+    OnUnknown,
+    Post,
+    RateWindow,
+    ReadBack,
+    Receipt,
+    Resolution,
+    Stage,
+    Standing,
+    State,
+)
+
+#: The first back-off of an account; it doubles up to MOST_BACKOFF.
+FIRST_BACKOFF = timedelta(seconds=30)
+MOST_BACKOFF = timedelta(hours=1)
+#: Two looks that prove absence lie this far apart.
+BETWEEN_ABSENCES = timedelta(minutes=1)
+#: Looks that could not decide lie this far apart, and after so many a person decides.
+BETWEEN_LOOKS = timedelta(minutes=10)
+MOST_LOOKS = 3
+#: Looks may fail for so long before a person decides.
+LOOKS_MAY_FAIL = timedelta(days=1)
+#: A proof of absence is good for so long: with a key that the network has forgotten, and without any key.
+PROOF_AFTER_KEY = timedelta(minutes=10)
+PROOF_WITHOUT_KEY = timedelta(hours=1)
+#: An article first seen or last tried longer ago is looked up before its first send.
+LOOK_FIRST_AFTER = timedelta(hours=1)
+#: One call may take so long.
+CALL_DEADLINE = timedelta(seconds=60)
+#: Stage tries, and time since the first one, after which the post goes without the picture.
+MOST_STAGE_TRIES = 3
+MOST_STAGE_TIME = timedelta(minutes=30)
+#: Waits before `whoami` is tried again on a blocked account; the last one repeats.
+PROBE_AFTER = (timedelta(minutes=15), timedelta(hours=1), timedelta(hours=6), timedelta(days=1))
+#: Begins the reason of what a rule of the configuration stopped.
+FILTERED = "filtered: "
+
+
+# --- keys and times --------------------------------------------------------------------------------------------------
+
+
+def uid(origin: str, account: str, part: int, occasion: str) -> str:
+    """The delivery's id: the same in a restored store or a second copy of the program."""
+    return hashlib.sha256("\0".join((origin, account, str(part), occasion)).encode()).hexdigest()
+
+
+def key_of(delivery: Delivery) -> str:
+    """What the platform knows the post by, 32 hex digits; another one for each composition."""
+    return hashlib.sha256(f"{delivery.id}{delivery.generation}".encode()).hexdigest()[:32]
+
+
+def backoff(failures: int, seed: str) -> timedelta:
+    """The wait after so many failures in a row: 30 s doubling to 1 h, up to a tenth longer by the seed."""
+    base = min(FIRST_BACKOFF * (1 << min(max(failures, 1) - 1, 20)), MOST_BACKOFF)
+    fraction = int(hashlib.sha256(f"{seed}{failures}".encode()).hexdigest()[:4], 16) / 0xFFFF
+    return base * (1 + fraction / 10)
+
+
+def pace(windows: Iterable[RateWindow], starts: Sequence[datetime], now: datetime) -> datetime | None:
+    """When the account may attempt again by its rate windows; None: now. `starts`: counted attempts, any order."""
+    until: datetime | None = None
+    for window in windows:
+        inside = sorted(start for start in starts if start > now - window.period)
+        if len(inside) >= window.count:
+            free = inside[-window.count] + window.period
+            until = max(until or free, free)
+    return until
+
+
+# --- from articles to deliveries -------------------------------------------------------------------------------------
+
+
+def plan(
+    article: Article, account: Account, *, novelty: Novelty, refusal: str | None, standing: Standing, now: datetime
+) -> Delivery | None:
+    """The delivery of a new article for an account; None if it is baseline or the account came later."""
+    if novelty is Novelty.BASELINE or standing.created > article.first_seen:
+        return None
+    delivery = Delivery(
+        id=uid(article.origin, account.name, 0, "new"),
+        article=article.id,
+        account=account.name,
+        state=State.READY,
+        published=article.published,
+        due=now + account.delay,
+        created=now,
+        changed=now,
+    )
+    if refusal is not None:
+        return replace(delivery, state=State.CANCELLED, reason=FILTERED + refusal)
+    match novelty:
+        case Novelty.BACKDATED:
+            return replace(delivery, state=State.HELD, reason="backdated")
+        case Novelty.FUTURE:
+            return replace(delivery, state=State.HELD, reason="future")
+        case Novelty.CHOSEN:
+            return replace(delivery, allowed_by="first_run", allowed_at=now)
+        case _:
+            return delivery
+
+
+def route_again(
+    article: Article,
+    account: Account,
+    existing: Delivery | None,
+    *,
+    refusal: str | None,
+    standing: Standing,
+    now: datetime,
+) -> Delivery | None:
+    """What an edit, or a further feed, changes for one account; None: nothing.
+
+    Only where no attempt exists, never for baseline articles, never for an account made after the article was first
+    seen, and not once the article is older than `max_age`.
+    """
+    too_old = account.max_age is not None and now - article.published > account.max_age
+    if article.baseline or standing.created > article.first_seen or too_old:
+        return None
+    if existing is None:
+        return plan(article, account, novelty=Novelty.NEWS, refusal=refusal, standing=standing, now=now)
+    if existing.last_tried is not None:
+        return None
+    if existing.state is State.READY and refusal is not None and existing.allowed_by is None:
+        return replace(existing, state=State.CANCELLED, reason=FILTERED + refusal, changed=now)
+    by_rule = existing.state is State.CANCELLED and (existing.reason or "").startswith(FILTERED)
+    if by_rule and refusal is None:
+        return replace(existing, state=State.READY, reason=None, due=now + account.delay, changed=now)
+    if by_rule and refusal is not None and existing.reason != FILTERED + refusal:
+        return replace(existing, reason=FILTERED + refusal, changed=now)
+    return None
+
+
+# --- what may go -----------------------------------------------------------------------------------------------------
+
+
+def order(delivery: Delivery) -> tuple[bool, datetime, str]:
+    """The order within an account: what was ambiguous first, then oldest published first."""
+    return (not delivery.unclosed, delivery.published, delivery.id)
+
+
+def hold_burst(due: Iterable[Delivery], account: Account, now: datetime) -> tuple[Delivery, ...]:
+    """The deliveries that the burst rule holds: all but the newest `burst` of those that nobody let through."""
+    counted = [row for row in due if row.allowed_by is None and row.last_tried is None and not row.unclosed]
+    if account.burst is None or len(counted) <= account.burst:
+        return ()
+    counted.sort(key=order)
+    surplus = counted[: len(counted) - account.burst]
+    return tuple(replace(row, state=State.HELD, reason="burst", changed=now) for row in surplus)
+
+
+class Step(StrEnum):
+    """What comes next for a delivery."""
+
+    #: Compose (or take the frozen bytes) and send.
+    SEND = auto()
+    #: Look for it on the network first.
+    LOOK = auto()
+    #: Nothing before `look_at`.
+    WAIT = auto()
+    #: The returned row is a new state: save it.
+    CHANGED = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """A step, and the delivery as it stands for it."""
+
+    step: Step
+    delivery: Delivery
+
+
+def resend_until(delivery: Delivery, attempt: Attempt, resolution: Resolution) -> datetime | None:
+    """Until when the frozen bytes may go again; None: without end."""
+    window = resolution.key_window
+    if window == FOREVER and (delivery.unclosed or resolution.read_back is ReadBack.BY_KEY):
+        return None
+    if delivery.absent_at is None:
+        # Without a proof only a standing key, the duplicate answer or a written policy let the bytes go again.
+        by_key = resolution.read_back is ReadBack.BY_KEY
+        return attempt.key_since + window if by_key and window is not None else None
+    if window is None or window == FOREVER:
+        return delivery.absent_at + PROOF_WITHOUT_KEY
+    return max(attempt.key_since + window, delivery.absent_at + PROOF_AFTER_KEY)
+
+
+def check_claim(
+    delivery: Delivery,
+    account: Account,
+    *,
+    attempt: Attempt | None,
+    refusal: str | None,
+    first_seen: datetime,
+    standing: Standing,
+    resolution: Resolution,
+    now: datetime,
+) -> Next:
+    """What is to be done with a due READY delivery: send it, look first, or not at all.
+
+    `attempt` is the frozen one if there is any; `refusal` the filters' answer of now, which can only stop.
+    """
+    if delivery.frozen is not None and attempt is not None:
+        until = resend_until(delivery, attempt, resolution)
+        if until is not None and now >= until:
+            back = replace(
+                delivery,
+                state=State.VERIFYING,
+                unclosed=True,
+                look_at=now,
+                looks=0,
+                absences=0,
+                absent_at=None,
+                changed=now,
+            )
+            return Next(Step.CHANGED, back)
+        return Next(Step.SEND, delivery)
+    if refusal is not None and delivery.allowed_by is None:
+        stopped = replace(delivery, state=State.CANCELLED, reason=FILTERED + refusal, changed=now)
+        return Next(Step.CHANGED, stopped)
+    if delivery.allowed_by is None and account.max_age is not None:
+        since = max(first_seen, standing.active_since)
+        if now - since > account.max_age:
+            return Next(Step.CHANGED, replace(delivery, state=State.HELD, reason="stale", changed=now))
+    return Next(Step.LOOK if looks_first(delivery, first_seen, standing, resolution, now) else Step.SEND, delivery)
+
+
+def looks_first(
+    delivery: Delivery, first_seen: datetime, standing: Standing, resolution: Resolution, now: datetime
+) -> bool:
+    """Whether the network is asked for the article before its first send."""
+    if resolution.read_back in (ReadBack.NONE, ReadBack.BY_ANSWER) or delivery.occasion != "new":
+        return False
+    last = max(first_seen, delivery.last_tried or first_seen)
+    returned = standing.active_since > delivery.created
+    return returned or now - last > LOOK_FIRST_AFTER
+
+
+def found_first(delivery: Delivery, receipt: Receipt, now: datetime) -> Delivery:
+    """The delivery of an article that was found on the account before its first send."""
+    return replace(delivery, state=State.POSTED, reason="was there already", receipt=receipt, changed=now)
+
+
+def hold(delivery: Delivery, reason: str, now: datetime) -> Delivery:
+    """The delivery waits for a person, with the reason."""
+    return replace(delivery, state=State.HELD, reason=reason, changed=now)
+
+
+def stage_failed(delivery: Delivery, error: DeliveryError, standing: Standing, now: datetime) -> Settled:
+    """What a failed `stage` means: nothing visible exists, so it is tried again, then done without the picture."""
+    since = delivery.stage_since or now
+    row = replace(delivery, stage_since=since, changed=now)
+    match error:
+        case NotReady():
+            stage = error.stage if isinstance(error.stage, Stage) else delivery.stage
+            if now - since < MOST_STAGE_TIME:
+                return Settled(replace(row, stage=stage, due=now + error.wait), None, standing)
+            return Settled(_without_picture(row), None, standing)
+        case MediaRejected():
+            return Settled(_without_picture(row), None, standing)
+        case RateLimited():
+            return Settled(row, None, _wait(standing, error.wait or backoff(1, delivery.id), now))
+        case Unauthorized():
+            return Settled(row, None, block(standing, str(error), now))
+        case _:
+            tries = delivery.stage_tries + 1
+            row = replace(row, stage_tries=tries)
+            if tries >= MOST_STAGE_TRIES or now - since >= MOST_STAGE_TIME:
+                row = _without_picture(row)
+            return Settled(row, None, _failed(standing, delivery, now))
+
+
+def _without_picture(delivery: Delivery) -> Delivery:
+    return replace(
+        delivery, without_picture=True, generation=delivery.generation + 1, stage=None, stage_tries=0, stage_since=None
+    )
+
+
+def begin(
+    delivery: Delivery,
+    attempt: Attempt | None,
+    *,
+    attempt_id: str,
+    post: Post,
+    stage: Stage,
+    now: datetime,
+    deadline: timedelta = CALL_DEADLINE,
+) -> tuple[Delivery, Attempt]:
+    """SENDING and the frozen attempt, to be written before the call; `attempt` is the one whose bytes go again."""
+    key = attempt.key if attempt else key_of(delivery)
+    made = Attempt(
+        id=attempt_id,
+        delivery=delivery.id,
+        account=delivery.account,
+        key=key,
+        generation=attempt.generation if attempt else delivery.generation,
+        post=post,
+        stage=stage,
+        started=now,
+        deadline=now + deadline,
+        key_since=attempt.key_since if attempt else now,
+        resend=attempt is not None,
+    )
+    return replace(delivery, state=State.SENDING, reason=None, last_tried=now, changed=now), made
+
+
+# --- what an outcome means -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The rows after an outcome; `attempt` is None where none was made."""
+
+    delivery: Delivery
+    attempt: Attempt | None
+    standing: Standing
+
+
+def settle(
+    delivery: Delivery,
+    attempt: Attempt,
+    outcome: Receipt | DeliveryError,
+    *,
+    account: Account,
+    standing: Standing,
+    resolution: Resolution,
+    now: datetime,
+) -> Settled:
+    """The rows after the answer to one attempt."""
+    match outcome:
+        case Receipt():
+            return _posted(delivery, attempt, outcome, standing, now)
+        case AlreadyPosted():
+            return _duplicate(delivery, attempt, outcome, account, standing, resolution, now)
+        case NotSent():
+            done = replace(attempt, finished=now, outcome=Evidence.NOT_SENT, evidence=str(outcome), counted=False)
+            row = replace(delivery, state=State.READY, changed=now)
+            return Settled(row, done, _failed(standing, delivery, now))
+        case RateLimited():
+            wait = outcome.wait or backoff(1, delivery.id)
+            row = replace(delivery, state=State.READY, changed=now)
+            return Settled(row, _refused(attempt, outcome, now), _wait(standing, wait, now))
+        case Unauthorized():
+            row = replace(delivery, state=State.READY, changed=now)
+            return Settled(row, _refused(attempt, outcome, now), block(standing, str(outcome), now))
+        case MediaRejected() if not delivery.unclosed and attempt.post.picture is not None:
+            row = replace(_without_picture(delivery), state=State.READY, frozen=None, changed=now)
+            return Settled(row, _refused(attempt, outcome, now), standing)
+        case Rejected() | MediaRejected() if not delivery.unclosed:
+            row = replace(delivery, state=State.REJECTED, reason=str(outcome), frozen=None, changed=now)
+            return Settled(row, _refused(attempt, outcome, now), standing)
+        case _:
+            return _unknown(delivery, attempt, str(outcome), account, standing, resolution, now)
+
+
+def recover(
+    delivery: Delivery,
+    attempt: Attempt,
+    *,
+    account: Account,
+    standing: Standing,
+    resolution: Resolution,
+    now: datetime,
+) -> Settled:
+    """The rows of a delivery that a dead process left in SENDING: never as if it had not been sent."""
+    settled = _unknown(delivery, attempt, "the program ended during the call", account, standing, resolution, now)
+    # The account's wait counts from the call, not from the moment that its end was noticed.
+    until = attempt.started + backoff(standing.failures + 1, delivery.id)
+    kept = max(until, standing.not_before) if standing.not_before else until
+    return replace(settled, standing=replace(settled.standing, not_before=kept))
+
+
+def _posted(delivery: Delivery, attempt: Attempt, receipt: Receipt, standing: Standing, now: datetime) -> Settled:
+    row = replace(
+        delivery,
+        state=State.POSTED,
+        reason=None,
+        receipt=receipt,
+        frozen=None,
+        unclosed=False,
+        look_at=None,
+        changed=now,
+    )
+    done = replace(attempt, finished=now, outcome=Evidence.POSTED, counted=True)
+    return Settled(row, done, replace(standing, failures=0, not_before=None))
+
+
+def _duplicate(
+    delivery: Delivery,
+    attempt: Attempt,
+    answer: AlreadyPosted,
+    account: Account,
+    standing: Standing,
+    resolution: Resolution,
+    now: datetime,
+) -> Settled:
+    if answer.receipt is not None and (answer.ours or delivery.unclosed):
+        return _posted(delivery, attempt, answer.receipt, standing, now)
+    if answer.ours or delivery.unclosed:
+        settled = _unknown(delivery, attempt, str(answer), account, standing, resolution, now)
+        row = settled.delivery
+        if row.state is State.VERIFYING:
+            row = replace(row, adopting=True, look_at=now)
+        elif row.state is State.READY:  # a policy must not send again what the platform says it has
+            row = replace(row, state=State.NEEDS_REVIEW, reason="the platform says that it has the post")
+        return replace(settled, delivery=row)
+    row = replace(hold(delivery, "clash", now), frozen=None)
+    return Settled(row, _refused(attempt, answer, now), standing)
+
+
+def _unknown(
+    delivery: Delivery,
+    attempt: Attempt,
+    evidence: str,
+    account: Account,
+    standing: Standing,
+    resolution: Resolution,
+    now: datetime,
+) -> Settled:
+    row = replace(
+        delivery,
+        state=State.VERIFYING,
+        reason=evidence,
+        frozen=attempt.id,
+        unclosed=True,
+        looks=0,
+        absences=0,
+        failed_looks=0,
+        look_since=None,
+        absent_at=None,
+        changed=now,
+    )
+    done = replace(attempt, finished=now, outcome=Evidence.UNKNOWN, evidence=evidence)
+    if resolution.read_back is ReadBack.NONE:
+        row = review(row, attempt, account, evidence, now)
+    elif resolution.read_back is ReadBack.BY_KEY:
+        row = replace(row, look_at=now)
+    else:
+        row = replace(row, look_at=attempt.deadline + resolution.settle)
+    return Settled(row, done, _failed(standing, delivery, now))
+
+
+def _refused(attempt: Attempt, error: AutopublishError, now: datetime) -> Attempt:
+    return replace(attempt, finished=now, outcome=Evidence.REFUSED, evidence=str(error), counted=False)
+
+
+def review(delivery: Delivery, attempt: Attempt, account: Account, reason: str, now: datetime) -> Delivery:
+    """The machine cannot know: a person decides, or the account's written policy, once."""
+    row = replace(delivery, look_at=None, changed=now)
+    if account.on_unknown is OnUnknown.DROP:
+        return replace(row, state=State.CANCELLED, reason=f"dropped by on_unknown: {reason}")
+    if account.on_unknown is OnUnknown.RESEND and not attempt.resend and not delivery.adopting:
+        return replace(row, state=State.READY, reason=f"resent by on_unknown: {reason}")
+    return replace(row, state=State.NEEDS_REVIEW, reason=reason)
+
+
+# --- accounts --------------------------------------------------------------------------------------------------------
+
+
+def block(standing: Standing, reason: str, now: datetime) -> Standing:
+    """The account is AUTH_BLOCKED with the reason; its deliveries stay as they are."""
+    again = PROBE_AFTER[min(standing.probes, len(PROBE_AFTER) - 1)]
+    return replace(
+        standing,
+        state=AccountState.AUTH_BLOCKED,
+        reason=reason,
+        probe_at=now + again,
+        probes=standing.probes + 1,
+    )
+
+
+def unblock(standing: Standing, now: datetime) -> Standing:
+    """The account may send again; what waited is judged from this moment on."""
+    return replace(
+        standing,
+        state=AccountState.ACTIVE,
+        reason=None,
+        active_since=now,
+        not_before=None,
+        failures=0,
+        probe_at=None,
+        probes=0,
+    )
+
+
+def unreachable(standing: Standing, wait: timedelta | None, now: datetime) -> Standing:
+    """The account's network could not be asked who is logged in: it waits."""
+    if wait is not None:
+        return _wait(standing, wait, now)
+    failures = standing.failures + 1
+    return replace(standing, failures=failures, not_before=now + backoff(failures, standing.account))
+
+
+def _failed(standing: Standing, delivery: Delivery, now: datetime) -> Standing:
+    failures = standing.failures + 1
+    return replace(standing, failures=failures, not_before=now + backoff(failures, delivery.id))
+
+
+def _wait(standing: Standing, wait: timedelta, now: datetime) -> Standing:
+    return replace(standing, not_before=now + wait)
+
+
+# --- what is unknown -------------------------------------------------------------------------------------------------
+
+
+def next_step(delivery: Delivery, attempt: Attempt, *, account: Account, resolution: Resolution, now: datetime) -> Next:
+    """What is to be done with a VERIFYING delivery at `now`."""
+    if delivery.look_at is not None and now < delivery.look_at:
+        return Next(Step.WAIT, delivery)
+    standing_key = resolution.key_window is not None and (
+        resolution.key_window == FOREVER or now < attempt.key_since + resolution.key_window
+    )
+    match resolution.read_back:
+        case ReadBack.BY_KEY if standing_key and not delivery.adopting:
+            return Next(Step.CHANGED, replace(delivery, state=State.READY, look_at=None, changed=now))
+        case ReadBack.BY_ANSWER if not attempt.resend:
+            return Next(Step.CHANGED, replace(delivery, state=State.READY, look_at=None, changed=now))
+        case ReadBack.NONE | ReadBack.BY_ANSWER:
+            reason = delivery.reason or "the outcome is unknown"
+            return Next(Step.CHANGED, review(delivery, attempt, account, reason, now))
+        case _:
+            return Next(Step.LOOK, delivery)
+
+
+def looked(
+    delivery: Delivery,
+    attempt: Attempt,
+    result: Receipt | DeliveryError | None,
+    *,
+    account: Account,
+    standing: Standing,
+    resolution: Resolution,
+    now: datetime,
+) -> Settled:
+    """The rows after a look: found, absent (None), undecided, or a look that failed."""
+    match result:
+        case Receipt():
+            settled = _posted(delivery, attempt, result, standing, now)
+            # Being found says nothing of the network's health now: the back-off stays.
+            return replace(settled, standing=standing)
+        case None if resolution.read_back is not ReadBack.LAGGING and not delivery.adopting:
+            return _absent(delivery, attempt, standing, now)
+        case None | Undecided():
+            row = replace(delivery, looks=delivery.looks + 1, failed_looks=0, look_since=None, changed=now)
+            if row.looks >= MOST_LOOKS:
+                reason = f"{row.looks} looks could not tell whether it was posted"
+                return Settled(review(row, attempt, account, reason, now), attempt, standing)
+            return Settled(replace(row, look_at=now + BETWEEN_LOOKS), attempt, standing)
+        case _:
+            return _failed_look(delivery, attempt, result, account, standing, now)
+
+
+def _absent(delivery: Delivery, attempt: Attempt, standing: Standing, now: datetime) -> Settled:
+    row = replace(
+        delivery, looks=delivery.looks + 1, absences=delivery.absences + 1, failed_looks=0, look_since=None, changed=now
+    )
+    if row.absences < 2:
+        return Settled(replace(row, look_at=now + BETWEEN_ABSENCES), attempt, standing)
+    row = replace(row, state=State.READY, reason="was not there", unclosed=False, absent_at=now, look_at=None)
+    return Settled(row, replace(attempt, outcome=Evidence.ABSENT, counted=False), standing)
+
+
+def _failed_look(
+    delivery: Delivery, attempt: Attempt, error: DeliveryError, account: Account, standing: Standing, now: datetime
+) -> Settled:
+    since = delivery.look_since or now
+    failed = delivery.failed_looks + 1
+    wait = error.wait if isinstance(error, RateLimited) and error.wait else backoff(failed, delivery.id)
+    row = replace(delivery, failed_looks=failed, look_since=since, look_at=now + wait, changed=now)
+    if now - since >= LOOKS_MAY_FAIL:
+        row = review(row, attempt, account, f"no look was answered for a day: {error}", now)
+    blocked = block(standing, str(error), now) if isinstance(error, Unauthorized) else standing
+    return Settled(row, attempt, blocked)
+
+
+# --- a person's moves ------------------------------------------------------------------------------------------------
+
+
+class NotAllowed(AutopublishError):
+    """The move does not exist from this state; the text says what does."""
+
+
+def approve(delivery: Delivery, who: str, now: datetime) -> Delivery:
+    """READY, let through by a person."""
+    if delivery.state is not State.HELD:
+        raise NotAllowed(_instead(delivery, "only a HELD delivery can be approved"))
+    again = 1 if delivery.reason == "clash" else 0
+    return _let_through(replace(delivery, generation=delivery.generation + again), who, now)
+
+
+def retry(delivery: Delivery, who: str, now: datetime) -> Delivery:
+    """READY again after REJECTED or CANCELLED, composed anew."""
+    if delivery.state not in (State.REJECTED, State.CANCELLED):
+        raise NotAllowed(_instead(delivery, "only a REJECTED or CANCELLED delivery can be tried again"))
+    if delivery.unclosed:
+        raise NotAllowed(
+            "this delivery was given up while its outcome was unknown: it may be live. Look at the account, then use "
+            "`deliveries resolve` with --posted URL or --absent"
+        )
+    return _let_through(replace(delivery, generation=delivery.generation + 1, without_picture=False), who, now)
+
+
+def cancel(delivery: Delivery, who: str, now: datetime) -> Delivery:
+    """CANCELLED by a person."""
+    if delivery.state not in (State.HELD, State.READY, State.REJECTED, State.NEEDS_REVIEW):
+        raise NotAllowed(_instead(delivery, "it cannot be cancelled now"))
+    return replace(delivery, state=State.CANCELLED, reason=f"cancelled by {who}", look_at=None, changed=now)
+
+
+class Verdict(StrEnum):
+    """What a person saw on the account."""
+
+    POSTED = "posted"
+    ABSENT = "absent"
+    DROP = "drop"
+
+
+def resolve(delivery: Delivery, verdict: Verdict, url: str | None, who: str, now: datetime) -> Delivery:
+    """What a person knows closes what the machine cannot know."""
+    given_up = delivery.state is State.CANCELLED and delivery.unclosed
+    if delivery.state not in (State.NEEDS_REVIEW, State.VERIFYING) and not given_up:
+        raise NotAllowed(_instead(delivery, "only what is VERIFYING or NEEDS_REVIEW can be resolved"))
+    match verdict:
+        case Verdict.POSTED:
+            return replace(
+                delivery,
+                state=State.POSTED,
+                reason=f"seen by {who}",
+                receipt=Receipt(remote_id=url or "", url=url),
+                frozen=None,
+                unclosed=False,
+                look_at=None,
+                changed=now,
+            )
+        case Verdict.ABSENT:
+            return _let_through(replace(delivery, generation=delivery.generation + 1), who, now)
+        case Verdict.DROP:
+            return replace(
+                delivery, state=State.CANCELLED, reason=f"dropped by {who}", look_at=None, unclosed=False, changed=now
+            )
+
+
+def _let_through(delivery: Delivery, who: str, now: datetime) -> Delivery:
+    return replace(
+        delivery,
+        state=State.READY,
+        reason=None,
+        due=now,
+        allowed_by=who,
+        allowed_at=now,
+        frozen=None,
+        unclosed=False,
+        adopting=False,
+        absent_at=None,
+        look_at=None,
+        stage=None,
+        stage_tries=0,
+        stage_since=None,
+        changed=now,
+    )
+
+
+def _instead(delivery: Delivery, refusal: str) -> str:
+    match delivery.state:
+        case State.POSTED:
+            hint = "it is posted; a second post is never made"
+        case State.HELD:
+            hint = "it is HELD: `deliveries approve` or `deliveries cancel`"
+        case State.READY:
+            hint = "it is READY and goes by itself; `deliveries cancel` stops it"
+        case State.SENDING:
+            hint = "it is being sent"
+        case State.VERIFYING:
+            hint = "its outcome is being looked up; `deliveries resolve` if you know it"
+        case State.NEEDS_REVIEW:
+            hint = "look at the account, then `deliveries resolve`"
+        case State.REJECTED | State.CANCELLED:
+            hint = f"it is {delivery.state}: `deliveries retry`"
+    return f"{refusal}: {hint}"
