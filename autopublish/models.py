@@ -93,6 +93,8 @@ class Feed:
     last_error: str | None = None
     #: The site said 410: not asked until a person resumes it.
     gone: bool = False
+    #: The configuration names another URL than the last good poll asked.
+    url_changed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

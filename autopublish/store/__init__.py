@@ -1,0 +1,9 @@
+"""The store: the truth about feeds, articles and deliveries, in plain SQL.
+
+`open_store(url)` gives a `Store`, whose verbs are those of the domain, each one a transaction. No SQL, row or driver
+leaves this package, and every driver's error becomes a StoreError.
+"""
+
+from autopublish.store._store import Decision, Store, open_store
+
+__all__ = ["Decision", "Store", "open_store"]

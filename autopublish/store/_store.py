@@ -1,0 +1,601 @@
+"""The store's verbs: each one a transaction that takes and returns values of `models`."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import unquote
+
+from autopublish.deliveries import Settled
+from autopublish.errors import ConfigError, Problem, StoreError, StoreTooNew
+from autopublish.models import (
+    Account,
+    Alias,
+    Article,
+    Attempt,
+    Delivery,
+    Feed,
+    FeedSettings,
+    Standing,
+    State,
+)
+from autopublish.store import _lock
+from autopublish.store._codec import (
+    article_of,
+    article_values,
+    attempt_end,
+    attempt_of,
+    attempt_values,
+    delivery_of,
+    delivery_values,
+    feed_of,
+    feed_values,
+    micros,
+    standing_of,
+    standing_values,
+    time_of,
+    to_json,
+)
+from autopublish.store._sqlite import Database, Transaction
+from autopublish.store._statements import migrations, newest_version
+
+#: Who is written down as the actor of what the program does by itself.
+MACHINE = "autopublish"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened: who did what, and why."""
+
+    at: datetime
+    subject: str
+    subject_id: str
+    actor: str
+    what: str
+    why: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What the store knows when a poll is decided, inside its transaction."""
+
+    #: The feed as it is now.
+    feed: Feed
+    #: The articles that the document's aliases are bound to.
+    articles: Mapping[Alias, Article]
+    standings: Mapping[str, Standing]
+    #: The deliveries of an article by its id.
+    deliveries: Callable[[str], Sequence[Delivery]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What a poll saves, all of it or nothing."""
+
+    feed: Feed
+    #: New articles with their aliases.
+    new: tuple[tuple[Article, tuple[Alias, ...]], ...] = ()
+    #: Known articles that changed, or got further aliases.
+    seen: tuple[tuple[Article, tuple[Alias, ...]], ...] = ()
+    deliveries: tuple[Delivery, ...] = ()
+    #: Deliveries before and after.
+    changes: tuple[tuple[Delivery, Delivery], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What an account has to do, and when the first of it falls due."""
+
+    account: str
+    state: State
+    count: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Count:
+    """How many deliveries of an account stand where."""
+
+    account: str
+    state: State
+    reason: str | None
+    count: int
+
+
+def path_of(url: str) -> Path:
+    """The file of a `sqlite:///` URL."""
+    prefix = "sqlite:///"
+    if not url.startswith(prefix):
+        problem = Problem(file=url, message="the store must be a URL as sqlite:///autopublish.db", key="store")
+        raise ConfigError(problem)
+    return Path(unquote(url.removeprefix(prefix)))
+
+
+def open_store(url: str, *, read_only: bool = False) -> Store:
+    """The store at `url`, made and migrated if need be; a read-only one must exist.
+
+    Raises:
+        StoreTooNew: a newer version of the program made it; it is left as it is.
+        StoreError: it cannot be opened, read or written.
+    """
+    path = path_of(url)
+    if read_only and not path.is_file():
+        raise StoreError(f"there is no store at {path} yet: `autopublish run` makes it")
+    if not read_only:
+        _make_folder(path)
+    database = Database(path, read_only=read_only)
+    try:
+        _migrate(database, read_only=read_only)
+    except BaseException:
+        database.close()
+        raise
+    return Store(database)
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"the store {path} cannot be made: {error.strerror}: {error.filename}") from error
+
+
+def _migrate(database: Database, *, read_only: bool) -> None:
+    version, newest = database.version(), newest_version()
+    if version > newest:
+        raise StoreTooNew(
+            f"the store {database.path} was made by a newer version of autopublish (its form is {version}, this "
+            f"version knows {newest}): install that version again. Nothing was changed"
+        )
+    if version == newest:
+        return
+    if version == 0 and not database.is_empty():
+        raise StoreError(f"{database.path} is a database of another program: check `store:` in the configuration")
+    if read_only:
+        raise StoreError(f"the store {database.path} has an older form: `autopublish run` brings it up to date")
+    if version > 0:
+        database.copy_to(database.path.with_name(f"{database.path.name}.before-{newest:03d}"))
+    for step in migrations():
+        if step.number > version:
+            database.migrate(step)
+
+
+class Store:
+    """The truth about feeds, articles, accounts and deliveries."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @property
+    def path(self) -> Path:
+        """The store's file."""
+        return self._database.path
+
+    @property
+    def folder(self) -> Path:
+        """The folder beside the store that holds locks and pictures."""
+        return self.path.with_name(f"{self.path.name}.d")
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._database.close()
+
+    @contextmanager
+    def only_run(self, now: datetime) -> Iterator[None]:
+        """Hold the lock of the one run that may work on this store.
+
+        Raises:
+            StoreBusy: another run holds it.
+        """
+        with _lock.hold(self.folder, now):
+            yield
+
+    # --- configuration -----------------------------------------------------------------------------------------------
+
+    def digest(self) -> str | None:
+        """The digest of the last valid configuration that was adopted."""
+        return self.note("config")
+
+    def note(self, name: str) -> str | None:
+        """A value that the program keeps of itself."""
+        with self._database.read() as tx:
+            row = tx.row("meta_get", name=name)
+        return str(row["value"]) if row else None
+
+    def keep_note(self, name: str, value: str) -> None:
+        """Keep a value of the program itself."""
+        with self._database.write() as tx:
+            tx.run("meta_set", name=name, value=value)
+
+    def adopt(
+        self, feeds: Sequence[FeedSettings], accounts: Sequence[Account], *, digest: str, now: datetime
+    ) -> tuple[Event, ...]:
+        """Take over a valid configuration; gives what is worth telling.
+
+        A feed is known by its name, else by its URL where no name claims it any more. What waits for an account that
+        is not configured any more is HELD.
+        """
+        with self._database.write() as tx:
+            told = [*_adopt_feeds(tx, feeds, now), *_adopt_accounts(tx, accounts, now)]
+            for row in tx.rows("deliveries_orphaned"):
+                was = delivery_of(row)
+                held = replace(was, state=State.HELD, reason="account removed", changed=now)
+                _change(tx, was, held, actor=MACHINE, why=None, now=now)
+                told.append(_event("delivery", was.id, "HELD", f"account {was.account} removed", now))
+            tx.run("meta_set", name="config", value=digest)
+        return tuple(told)
+
+    # --- feeds -------------------------------------------------------------------------------------------------------
+
+    def feeds(self) -> tuple[Feed, ...]:
+        """The configured feeds in the configuration's order."""
+        with self._database.read() as tx:
+            return tuple(feed_of(row) for row in tx.rows("feeds_configured"))
+
+    def hosts_waiting(self, now: datetime) -> dict[str, datetime]:
+        """The hosts that told us to wait, and until when."""
+        with self._database.read() as tx:
+            rows = tx.rows("hosts_waiting", now=micros(now))
+        return {row["host"]: until for row in rows if (until := time_of(row["not_before"])) is not None}
+
+    def save_feeds(self, feeds: Iterable[Feed]) -> None:
+        """Write what polls without news left, in one transaction."""
+        with self._database.write() as tx:
+            for feed in feeds:
+                tx.run("feed_polled", **feed_values(feed))
+
+    def host_told_to_wait(self, host: str, until: datetime) -> None:
+        """No feed on this host is asked before `until`."""
+        with self._database.write() as tx:
+            tx.run("host_wait", host=host, not_before=micros(until))
+
+    def save_poll(self, feed: str, aliases: Iterable[Alias], decide: Callable[[Known], Decision]) -> Decision:
+        """Save articles, aliases, deliveries and validators in one transaction; `decide` is pure and sees it."""
+        with self._database.write() as tx:
+            names = {row["id"]: row["name"] or row["id"] for row in tx.rows("feeds_all")}
+            row = tx.row("feed_by_id", id=feed)
+            if row is None:
+                raise StoreError(f"the feed {feed} is not in the store any more")
+            known = Known(
+                feed=feed_of(row),
+                articles=_known(tx, aliases, names),
+                standings=_standings(tx),
+                deliveries=lambda article: _deliveries_of(tx, article),
+            )
+            decision = decide(known)
+            _save_articles(tx, decision, {name: key for key, name in names.items()})
+            for delivery in decision.deliveries:
+                tx.run("delivery_add", **delivery_values(delivery))
+            for was, row_now in decision.changes:
+                _change(tx, was, row_now, actor=MACHINE, why="routed again", now=row_now.changed)
+            tx.run("feed_polled", **feed_values(decision.feed))
+        return decision
+
+    # --- articles ----------------------------------------------------------------------------------------------------
+
+    def article(self, key: str) -> Article:
+        """One article by its id."""
+        with self._database.read() as tx:
+            row = tx.row("article_by_id", id=key)
+            if row is None:
+                raise StoreError(f"the article {key} is not in the store")
+            return article_of(row, _names(tx))
+
+    def articles_like(self, text: str, *, most: int = 10) -> tuple[Article, ...]:
+        """Articles whose link holds `text`, newest first."""
+        plain = text.replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_")
+        with self._database.read() as tx:
+            rows = tx.rows("articles_like", text=text, pattern=f"%{plain}%", most=most)
+            names = _names(tx)
+            return tuple(article_of(row, names) for row in rows)
+
+    def article_by_alias(self, alias: Alias) -> Article | None:
+        """The article that an alias is bound to."""
+        with self._database.read() as tx:
+            return _known(tx, (alias,), _names(tx)).get(alias)
+
+    def newest_articles(self, most: int) -> tuple[Article, ...]:
+        """The newest articles."""
+        with self._database.read() as tx:
+            names = _names(tx)
+            return tuple(article_of(row, names) for row in tx.rows("articles_newest", most=most))
+
+    def count_articles(self) -> int:
+        """How many articles are known."""
+        with self._database.read() as tx:
+            row = tx.row("articles_count")
+        return int(row["n"]) if row else 0
+
+    # --- accounts ----------------------------------------------------------------------------------------------------
+
+    def standings(self) -> dict[str, Standing]:
+        """What is known of each configured account."""
+        with self._database.read() as tx:
+            return _standings(tx)
+
+    def standing(self, account: str) -> Standing:
+        """What is known of one account."""
+        with self._database.read() as tx:
+            row = tx.row("account_by_name", name=account)
+        if row is None:
+            raise StoreError(f"the account {account} is not in the store")
+        return standing_of(row)
+
+    def save_standing(self, was: Standing, standing: Standing, *, now: datetime, actor: str = MACHINE) -> None:
+        """Write what is known of an account now; a change of its state is an event."""
+        with self._database.write() as tx:
+            _save_standing(tx, was, standing, actor, now)
+
+    # --- deliveries --------------------------------------------------------------------------------------------------
+
+    def work(self) -> tuple[Work, ...]:
+        """What each account has to do."""
+        with self._database.read() as tx:
+            rows = tx.rows("work")
+        return tuple(
+            Work(
+                account=row["account"],
+                state=State(row["state"]),
+                count=row["n"],
+                at=at,
+            )
+            for row in rows
+            if (at := time_of(row["at"])) is not None
+        )
+
+    def counts(self) -> tuple[Count, ...]:
+        """How many deliveries stand where."""
+        with self._database.read() as tx:
+            rows = tx.rows("deliveries_count")
+        return tuple(
+            Count(account=row["account"], state=State(row["state"]), reason=row["reason"], count=row["n"])
+            for row in rows
+        )
+
+    def ready(self, account: str, now: datetime, *, most: int = 1_000_000) -> tuple[Delivery, ...]:
+        """The due deliveries of an account in their order."""
+        with self._database.read() as tx:
+            rows = tx.rows("deliveries_ready", account=account, now=micros(now), most=most)
+        return tuple(delivery_of(row) for row in rows)
+
+    def unknown(self, account: str, now: datetime) -> tuple[Delivery, ...]:
+        """The deliveries of an account that are to be looked up by now."""
+        with self._database.read() as tx:
+            rows = tx.rows("deliveries_unknown", account=account, now=micros(now))
+        return tuple(delivery_of(row) for row in rows)
+
+    def left_sending(self) -> tuple[tuple[Delivery, Attempt], ...]:
+        """What a dead process left in the middle of a call, with the open attempt of each."""
+        found = []
+        with self._database.read() as tx:
+            for row in tx.rows("deliveries_sending"):
+                attempt = tx.row("attempt_open", delivery=row["id"])
+                if attempt is None:
+                    raise StoreError(f"delivery {row['id'][:8]} is SENDING without an attempt: the store is damaged")
+                found.append((delivery_of(row), attempt_of(attempt)))
+        return tuple(found)
+
+    def in_state(self, state: State, *, most: int = 1000) -> tuple[Delivery, ...]:
+        """Deliveries of one state, oldest article first."""
+        with self._database.read() as tx:
+            return tuple(delivery_of(row) for row in tx.rows("deliveries_in_state", state=state.value, most=most))
+
+    def newest_deliveries(self, most: int) -> tuple[Delivery, ...]:
+        """The deliveries that changed last."""
+        with self._database.read() as tx:
+            return tuple(delivery_of(row) for row in tx.rows("deliveries_newest", most=most))
+
+    def deliveries_of(self, article: str) -> tuple[Delivery, ...]:
+        """The deliveries of one article."""
+        with self._database.read() as tx:
+            return _deliveries_of(tx, article)
+
+    def delivery(self, key: str) -> Delivery:
+        """One delivery by its id."""
+        found = self.by_prefix(key)
+        if len(found) != 1:
+            raise StoreError(f"the delivery {key} is not in the store")
+        return found[0]
+
+    def by_prefix(self, prefix: str) -> tuple[Delivery, ...]:
+        """The deliveries whose id begins with these hex digits; three at most."""
+        with self._database.read() as tx:
+            rows = tx.rows("deliveries_by_prefix", low=prefix, high=prefix + "g")
+        return tuple(delivery_of(row) for row in rows)
+
+    def attempts(self, delivery: str) -> tuple[Attempt, ...]:
+        """The attempts of a delivery, first one first."""
+        with self._database.read() as tx:
+            return tuple(attempt_of(row) for row in tx.rows("attempts_of_delivery", delivery=delivery))
+
+    def attempt(self, key: str) -> Attempt:
+        """One attempt by its id."""
+        with self._database.read() as tx:
+            row = tx.row("attempt_by_id", id=key)
+        if row is None:
+            raise StoreError(f"the attempt {key} is not in the store")
+        return attempt_of(row)
+
+    def counted(self, account: str, since: datetime) -> tuple[datetime, ...]:
+        """When the attempts began, after `since`, that count in the account's rate windows."""
+        with self._database.read() as tx:
+            rows = tx.rows("attempts_counted", account=account, since=micros(since))
+        return tuple(start for row in rows if (start := time_of(row["started"])) is not None)
+
+    def change(self, was: Delivery, delivery: Delivery, *, actor: str = MACHINE, why: str | None = None) -> bool:
+        """Write a delivery as it stands now; False if somebody else changed it meanwhile, and nothing is written."""
+        return self.change_all(((was, delivery),), actor=actor, why=why)
+
+    def change_all(
+        self, changes: Iterable[tuple[Delivery, Delivery]], *, actor: str = MACHINE, why: str | None = None
+    ) -> bool:
+        """Write deliveries as they stand now in one transaction; False if one was changed meanwhile and left so."""
+        with self._database.write() as tx:
+            written = [_change(tx, was, row, actor=actor, why=why, now=row.changed) for was, row in changes]
+        return all(written)
+
+    def intend(self, was: Delivery, delivery: Delivery, attempt: Attempt) -> bool:
+        """Make the intent to call durable: SENDING with its frozen attempt.
+
+        False, and nothing is written, if the delivery was changed meanwhile or its account may not send.
+        """
+        with self._database.write() as tx:
+            row = tx.row("account_by_name", name=was.account)
+            if row is None or row["state"] != "ACTIVE":
+                return False
+            if not _change(tx, was, delivery, actor=MACHINE, why=None, now=delivery.changed):
+                return False
+            tx.run("attempt_add", **attempt_values(attempt))
+        return True
+
+    def settle(self, was: Delivery, standing: Standing, settled: Settled, *, why: str | None = None) -> bool:
+        """Write what an outcome or a look means, in one transaction; False if the delivery was changed meanwhile."""
+        with self._database.write() as tx:
+            if settled.attempt is not None:
+                tx.run("attempt_end", **attempt_end(settled.attempt))
+            row = settled.delivery
+            _save_standing(tx, standing, settled.standing, MACHINE, row.changed)
+            return _change(tx, was, row, actor=MACHINE, why=why, now=row.changed)
+
+    # --- history -----------------------------------------------------------------------------------------------------
+
+    def events(self, subject_id: str) -> tuple[Event, ...]:
+        """What happened to one subject, first one first."""
+        with self._database.read() as tx:
+            rows = tx.rows("events_of", subject_id=subject_id)
+        return tuple(
+            Event(
+                at=at,
+                subject=row["subject"],
+                subject_id=row["subject_id"],
+                actor=row["actor"],
+                what=row["what"],
+                why=row["why"],
+            )
+            for row in rows
+            if (at := time_of(row["at"])) is not None
+        )
+
+
+# --- parts of the verbs, inside their transactions -------------------------------------------------------------------
+
+
+def _event(subject: str, subject_id: str, what: str, why: str | None, now: datetime) -> Event:
+    return Event(at=now, subject=subject, subject_id=subject_id, actor=MACHINE, what=what, why=why)
+
+
+def _write_event(tx: Transaction, event: Event) -> None:
+    at = micros(event.at)
+    tx.run(
+        "event_add",
+        id=f"{at:016x}{secrets.token_hex(4)}",
+        at=at,
+        subject=event.subject,
+        subject_id=event.subject_id,
+        actor=event.actor,
+        what=event.what,
+        why=event.why,
+    )
+
+
+def _names(tx: Transaction) -> dict[str, str]:
+    return {row["id"]: row["name"] or row["id"] for row in tx.rows("feeds_all")}
+
+
+def _standings(tx: Transaction) -> dict[str, Standing]:
+    return {row["name"]: standing_of(row) for row in tx.rows("accounts_all") if row["configured"]}
+
+
+def _deliveries_of(tx: Transaction, article: str) -> tuple[Delivery, ...]:
+    return tuple(delivery_of(row) for row in tx.rows("deliveries_of_article", article=article))
+
+
+def _known(tx: Transaction, aliases: Iterable[Alias], names: dict[str, str]) -> dict[Alias, Article]:
+    known: dict[Alias, Article] = {}
+    for alias in aliases:
+        row = tx.row("alias_article", kind=alias.kind.value, scope=alias.scope, digest=alias.digest)
+        if row is not None:
+            known[alias] = article_of(row, names)
+    return known
+
+
+def _save_articles(tx: Transaction, decision: Decision, ids: dict[str, str]) -> None:
+    for article, aliases in decision.new:
+        tx.run(
+            "article_add",
+            **article_values(article, ids),
+            feed=article.feed,
+            origin=article.origin,
+            first_seen=micros(article.first_seen),
+        )
+        _bind(tx, article, aliases)
+    for article, aliases in decision.seen:
+        tx.run("article_change", **article_values(article, ids))
+        _bind(tx, article, aliases)
+
+
+def _bind(tx: Transaction, article: Article, aliases: Iterable[Alias]) -> None:
+    for alias in aliases:
+        tx.run("alias_add", kind=alias.kind.value, scope=alias.scope, digest=alias.digest, article=article.id)
+
+
+def _save_standing(tx: Transaction, was: Standing, standing: Standing, actor: str, now: datetime) -> None:
+    if standing == was:
+        return
+    tx.run("account_change", **standing_values(standing))
+    if standing.state is not was.state:
+        event = _event("account", standing.account, f"{was.state} -> {standing.state}", standing.reason, now)
+        _write_event(tx, replace(event, actor=actor))
+
+
+def _change(tx: Transaction, was: Delivery, row: Delivery, *, actor: str, why: str | None, now: datetime) -> bool:
+    values = delivery_values(row)
+    if tx.row("delivery_change", **values, was_changed=micros(was.changed), was_state=was.state.value) is None:
+        return False
+    if row.state is not was.state:
+        event = _event("delivery", row.id, f"{was.state} -> {row.state}", why or row.reason, now)
+        _write_event(tx, replace(event, actor=actor))
+    return True
+
+
+def _adopt_feeds(tx: Transaction, feeds: Sequence[FeedSettings], now: datetime) -> list[Event]:
+    told: list[Event] = []
+    rows = tx.rows("feeds_all")
+    named = {row["name"]: row for row in rows if row["name"]}
+    wanted = {feed.name for feed in feeds}
+    unclaimed = {row["url"]: row for row in rows if row["name"] not in wanted}
+    tx.run("feeds_release")
+    for position, feed in enumerate(feeds):
+        values = {"name": feed.name, "position": position, "url": feed.url, "settings": to_json(feed)}
+        row = named.get(feed.name) or unclaimed.pop(feed.url, None)
+        if row is None:
+            tx.run("feed_add", id=secrets.token_hex(8), **values)
+            continue
+        tx.run("feed_claim", id=row["id"], **values)
+        if row["name"] != feed.name:
+            told.append(_event("feed", row["id"], "named", f"{feed.name} takes over the history of {feed.url}", now))
+        if row["url"] != feed.url:
+            tx.run("feed_forget_url", id=row["id"])
+            told.append(_event("feed", row["id"], "moved", f"{feed.name} is read from {feed.url} now", now))
+    for event in told:
+        _write_event(tx, event)
+    return told
+
+
+def _adopt_accounts(tx: Transaction, accounts: Sequence[Account], now: datetime) -> list[Event]:
+    told: list[Event] = []
+    known = {row["name"]: row for row in tx.rows("accounts_all")}
+    tx.run("accounts_release")
+    for account in accounts:
+        tx.run("account_claim", name=account.name, platform=account.platform, now=micros(now))
+        row = known.get(account.name)
+        if row is not None and row["platform"] != account.platform:
+            tx.run("account_renew", name=account.name, platform=account.platform, now=micros(now))
+            words = f"{account.name} is on {account.platform} now, a new account"
+            told.append(_event("account", account.name, "renewed", words, now))
+    for event in told:
+        _write_event(tx, event)
+    return told

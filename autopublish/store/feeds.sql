@@ -1,0 +1,48 @@
+-- Statements about feeds and the hosts that they live on.
+
+-- name: feeds_configured
+-- The feeds that the configuration of now names, in its order.
+SELECT * FROM feeds WHERE name IS NOT NULL ORDER BY position;
+
+-- name: feed_by_id
+-- One feed.
+SELECT * FROM feeds WHERE id = :id;
+
+-- name: feeds_all
+-- Every feed that was ever named.
+SELECT * FROM feeds ORDER BY position, id;
+
+-- name: feeds_release
+-- No name claims any feed; those of the configuration are claimed again in the same transaction.
+UPDATE feeds SET name = NULL;
+
+-- name: feed_add
+-- A feed that is named for the first time.
+INSERT INTO feeds (id, name, position, url, settings) VALUES (:id, :name, :position, :url, :settings);
+
+-- name: feed_claim
+-- The configuration names a known feed.
+UPDATE feeds SET name = :name, position = :position, url = :url, settings = :settings WHERE id = :id;
+
+-- name: feed_forget_url
+-- Another URL has other validators, and its body another hash.
+UPDATE feeds SET etag = NULL, last_modified = NULL, body_hash = NULL, last_full = NULL, not_before = NULL, gone = 0,
+    url_changed = 1
+WHERE id = :id;
+
+-- name: feed_polled
+-- What a poll left of the feed's state.
+UPDATE feeds SET etag = :etag, last_modified = :last_modified, body_hash = :body_hash, first_try = :first_try,
+    baseline_at = :baseline_at, last_good = :last_good, newest = :newest, last_full = :last_full,
+    not_before = :not_before, failures = :failures, last_error = :last_error, gone = :gone,
+    url_changed = :url_changed
+WHERE id = :id;
+
+-- name: host_wait
+-- A host told us to wait; the longer wait stands.
+INSERT INTO hosts (host, not_before) VALUES (:host, :not_before)
+ON CONFLICT (host) DO UPDATE SET not_before = excluded.not_before WHERE excluded.not_before > hosts.not_before;
+
+-- name: hosts_waiting
+-- The hosts that are not to be asked yet.
+SELECT host, not_before FROM hosts WHERE not_before > :now;

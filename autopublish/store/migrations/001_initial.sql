@@ -1,0 +1,143 @@
+-- The first tables. Times are microseconds since 1970 in UTC; truth values are 0 and 1; JSON is text; keys are ours.
+
+CREATE TABLE meta (
+    name TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+);
+
+-- `name` is empty once no configuration claims the feed; its history stays for a new name with the same URL.
+CREATE TABLE feeds (
+    id TEXT PRIMARY KEY,
+    name TEXT UNIQUE,
+    position INTEGER NOT NULL,
+    url TEXT NOT NULL,
+    settings TEXT NOT NULL,
+    etag TEXT,
+    last_modified TEXT,
+    body_hash TEXT,
+    first_try BIGINT,
+    baseline_at BIGINT,
+    last_good BIGINT,
+    newest BIGINT,
+    last_full BIGINT,
+    not_before BIGINT,
+    failures INTEGER NOT NULL DEFAULT 0,
+    last_error TEXT,
+    gone INTEGER NOT NULL DEFAULT 0,
+    url_changed INTEGER NOT NULL DEFAULT 0
+);
+
+-- Hosts that told us to wait; the wait covers every feed there.
+CREATE TABLE hosts (
+    host TEXT PRIMARY KEY,
+    not_before BIGINT NOT NULL
+);
+
+CREATE TABLE articles (
+    id TEXT PRIMARY KEY,
+    feed TEXT NOT NULL,
+    origin TEXT NOT NULL,
+    link TEXT,
+    published BIGINT NOT NULL,
+    first_seen BIGINT NOT NULL,
+    baseline INTEGER NOT NULL,
+    data TEXT NOT NULL
+);
+
+CREATE INDEX articles_link ON articles (link);
+
+-- For good: an alias is never deleted and never moves to another article.
+CREATE TABLE aliases (
+    kind TEXT NOT NULL,
+    scope TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    article TEXT NOT NULL,
+    PRIMARY KEY (kind, scope, digest)
+);
+
+CREATE TABLE accounts (
+    name TEXT PRIMARY KEY,
+    platform TEXT NOT NULL,
+    configured INTEGER NOT NULL,
+    created BIGINT NOT NULL,
+    state TEXT NOT NULL,
+    reason TEXT,
+    active_since BIGINT NOT NULL,
+    not_before BIGINT,
+    failures INTEGER NOT NULL DEFAULT 0,
+    identity TEXT,
+    fingerprint TEXT,
+    probe_at BIGINT,
+    probes INTEGER NOT NULL DEFAULT 0
+);
+
+CREATE TABLE deliveries (
+    id TEXT PRIMARY KEY,
+    article TEXT NOT NULL,
+    account TEXT NOT NULL,
+    part INTEGER NOT NULL,
+    occasion TEXT NOT NULL,
+    state TEXT NOT NULL,
+    reason TEXT,
+    published BIGINT NOT NULL,
+    due BIGINT NOT NULL,
+    created BIGINT NOT NULL,
+    changed BIGINT NOT NULL,
+    allowed_by TEXT,
+    allowed_at BIGINT,
+    generation INTEGER NOT NULL DEFAULT 0,
+    frozen TEXT,
+    unclosed INTEGER NOT NULL DEFAULT 0,
+    without_picture INTEGER NOT NULL DEFAULT 0,
+    stage TEXT,
+    stage_tries INTEGER NOT NULL DEFAULT 0,
+    stage_since BIGINT,
+    look_at BIGINT,
+    looks INTEGER NOT NULL DEFAULT 0,
+    absences INTEGER NOT NULL DEFAULT 0,
+    failed_looks INTEGER NOT NULL DEFAULT 0,
+    look_since BIGINT,
+    absent_at BIGINT,
+    adopting INTEGER NOT NULL DEFAULT 0,
+    last_tried BIGINT,
+    remote_id TEXT,
+    url TEXT,
+    UNIQUE (article, account, part, occasion)
+);
+
+CREATE INDEX deliveries_work ON deliveries (state, account, published);
+
+CREATE TABLE attempts (
+    id TEXT PRIMARY KEY,
+    delivery TEXT NOT NULL,
+    account TEXT NOT NULL,
+    key TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    post TEXT NOT NULL,
+    stage TEXT NOT NULL,
+    started BIGINT NOT NULL,
+    deadline BIGINT NOT NULL,
+    key_since BIGINT NOT NULL,
+    finished BIGINT,
+    outcome TEXT NOT NULL,
+    evidence TEXT,
+    counted INTEGER NOT NULL,
+    resend INTEGER NOT NULL
+);
+
+CREATE INDEX attempts_account ON attempts (account, started);
+
+CREATE INDEX attempts_delivery ON attempts (delivery, started);
+
+-- Append-only: who did what, and why.
+CREATE TABLE events (
+    id TEXT PRIMARY KEY,
+    at BIGINT NOT NULL,
+    subject TEXT NOT NULL,
+    subject_id TEXT NOT NULL,
+    actor TEXT NOT NULL,
+    what TEXT NOT NULL,
+    why TEXT
+);
+
+CREATE INDEX events_subject ON events (subject_id, id);
