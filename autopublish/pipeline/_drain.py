@@ -1,0 +1,477 @@
+"""The verb drain: from an account's due deliveries to receipts; and verify, which looks up what is unknown.
+
+One account is drained by one thread at a time. Each delivery goes through `_send_one`; every end of it is written to
+the store before the next one begins.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import Enum, auto
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from autopublish import deliveries
+from autopublish.deliveries import Settled, Step
+from autopublish.errors import (
+    ComposeError,
+    DeliveryError,
+    NotSent,
+    OutcomeUnknown,
+    RateLimited,
+    SecretError,
+    Unauthorized,
+    Undecided,
+)
+from autopublish.models import (
+    Account,
+    AccountState,
+    Article,
+    Attempt,
+    Delivery,
+    Feed,
+    MediaLimits,
+    Picture,
+    Post,
+    ReadBack,
+    Receipt,
+    Resolution,
+    Stage,
+    Standing,
+    State,
+)
+from autopublish.pipeline._parts import Journal, Parts, Trouble, resolution_of
+from autopublish.pipeline._poll import link_status
+from autopublish.platforms._base import Platform
+from autopublish.posts import admits, compose
+
+log = logging.getLogger(__name__)
+
+#: A delivery that goes so much later than the poll that showed its article has its link fetched first.
+LINK_CHECK_AFTER = timedelta(minutes=1)
+#: Clocks differ: a look goes back a little further than the first attempt.
+LOOK_BACK = timedelta(hours=1)
+
+
+class Go(Enum):
+    """Whether the drain of an account goes on."""
+
+    ON = auto()
+    STOP = auto()
+
+
+@dataclass(slots=True)
+class Line:
+    """One account while it is drained."""
+
+    account: Account
+    platform: Platform
+    resolution: Resolution
+    #: As last written to the store.
+    standing: Standing
+
+
+class Drainer:
+    """Drains accounts."""
+
+    def __init__(self, parts: Parts, journal: Journal, *, stopping: Callable[[], bool]) -> None:
+        self._parts = parts
+        self._store = parts.store
+        self._journal = journal
+        self._stopping = stopping
+        self._links: dict[str, int | None] = {}
+
+    # --- the account -------------------------------------------------------------------------------------------------
+
+    def drain(self, name: str) -> None:
+        """Look up what is unknown, then send what is due, until nothing is left that may go now."""
+        account = self._parts.accounts().get(name)
+        if account is None:
+            return
+        now = self._parts.clock()
+        unknown, due = self._store.unknown(name, now), self._store.ready(name, now, most=1)
+        if not unknown and not due:
+            return
+        line = self._open(account)
+        if line is None:
+            return
+        for delivery in unknown:
+            self._verify(line, delivery)
+        if self._may_send(line):
+            self._hold_burst(line)
+            while self._send_next(line) is Go.ON:
+                pass
+
+    def _open(self, account: Account) -> Line | None:
+        """The account with its platform, if it may work; a blocked one is tried again when its credentials changed."""
+        standing = self._store.standing(account.name)
+        if standing.state in (AccountState.PAUSED, AccountState.SAFE_MODE):
+            failed = standing.state is AccountState.SAFE_MODE
+            self._trouble(standing, standing.reason or standing.state.value, failed=failed)
+            return None
+        try:
+            connection = self._parts.connect(account)
+        except SecretError as error:
+            self._block(standing, str(error))
+            return None
+        resolution = resolution_of(account, connection.platform)
+        line = Line(account=account, platform=connection.platform, resolution=resolution, standing=standing)
+        if standing.state is AccountState.ACTIVE and standing.fingerprint == connection.fingerprint:
+            return line
+        return line if self._ask_who(line, connection.fingerprint) else None
+
+    def _ask_who(self, line: Line, fingerprint: str) -> bool:
+        """Whether the network takes the credentials, as the account that was pinned; pins it the first time."""
+        standing, now = line.standing, self._parts.clock()
+        is_new = standing.fingerprint != fingerprint
+        if not is_new and standing.probe_at is not None and now < standing.probe_at:
+            self._trouble(standing, standing.reason or "blocked")
+            return False
+        if standing.state is AccountState.ACTIVE and standing.not_before is not None and now < standing.not_before:
+            self._waits(line)
+            return False
+        try:
+            identity = line.platform.whoami()
+        except Unauthorized as error:
+            self._block(standing, str(error), fingerprint=fingerprint)
+            return False
+        except DeliveryError as error:
+            wait = error.wait if isinstance(error, RateLimited) else None
+            after = deliveries.unreachable(standing, wait, now)
+            self._save(line, after)
+            self._trouble(after, f"cannot be reached: {error}", failed=False)
+            return False
+        if standing.identity is not None and standing.identity.id != identity.id:
+            self._block(
+                standing,
+                f"the credentials belong to {identity.name}, but this account has posted as "
+                f"{standing.identity.name}: put the right ones back, or use a new account name",
+                fingerprint=fingerprint,
+            )
+            return False
+        after = replace(standing, identity=identity, fingerprint=fingerprint)
+        if standing.state is not AccountState.ACTIVE:
+            after = deliveries.unblock(after, now)
+        self._save(line, after)
+        return True
+
+    def _block(self, standing: Standing, reason: str, *, fingerprint: str | None = None) -> None:
+        now = self._parts.clock()
+        same = standing.state is AccountState.AUTH_BLOCKED and standing.reason == reason
+        due = standing.probe_at is None or now >= standing.probe_at
+        if not same or due or (fingerprint and fingerprint != standing.fingerprint):
+            after = deliveries.block(standing, reason, now)
+            after = replace(after, fingerprint=fingerprint or standing.fingerprint)
+            self._store.save_standing(standing, after, now=now)
+            standing = after
+            log.warning("account blocked: account=%s reason=%s", standing.account, reason)
+        self._trouble(standing, reason)
+
+    def _save(self, line: Line, standing: Standing) -> None:
+        self._store.save_standing(line.standing, standing, now=self._parts.clock())
+        line.standing = standing
+
+    def _trouble(self, standing: Standing, reason: str, *, failed: bool = True) -> None:
+        self._journal.add_trouble(Trouble(account=standing.account, reason=reason, failed=failed))
+
+    def _waits(self, line: Line) -> None:
+        until = line.standing.not_before
+        if until is not None:
+            self._trouble(line.standing, f"waits until {until:%H:%M:%S} UTC before it tries again", failed=False)
+
+    def _may_send(self, line: Line) -> bool:
+        now = self._parts.clock()
+        if line.standing.state is not AccountState.ACTIVE or self._stopping():
+            return False
+        if line.standing.not_before is not None and now < line.standing.not_before:
+            if self._store.ready(line.account.name, now, most=1):
+                self._waits(line)
+            return False
+        return True
+
+    def _hold_burst(self, line: Line) -> None:
+        now = self._parts.clock()
+        held = deliveries.hold_burst(self._store.ready(line.account.name, now), line.account, now)
+        if not held:
+            return
+        before = {row.id: row for row in self._store.ready(line.account.name, now)}
+        self._store.change_all(((before[row.id], row) for row in held), why="burst")
+        for row in held:
+            self._changed(row)
+
+    # --- one delivery ------------------------------------------------------------------------------------------------
+
+    def _send_next(self, line: Line) -> Go:
+        now = self._parts.clock()
+        if not self._may_send(line):
+            return Go.STOP
+        due = self._store.ready(line.account.name, now, most=1)
+        if not due:
+            return Go.STOP
+        if (until := self._paced_until(line, now)) is not None:
+            self._trouble(
+                line.standing, f"at most as many posts as it may for now; next {until:%H:%M} UTC", failed=False
+            )
+            return Go.STOP
+        return self._send_one(line, due[0])
+
+    def _paced_until(self, line: Line, now: datetime) -> datetime | None:
+        windows = line.account.at_most
+        if not windows:
+            return None
+        since = now - max(window.period for window in windows)
+        return deliveries.pace(windows, self._store.counted(line.account.name, since), now)
+
+    def _send_one(self, line: Line, delivery: Delivery) -> Go:
+        article = self._store.article(delivery.article)
+        frozen = self._store.attempt(delivery.frozen) if delivery.frozen else None
+        try:
+            refusal = admits(article, line.account, article.feeds)
+        except ComposeError as error:
+            return self._hold(delivery, article, f"template: {error}")
+        step = deliveries.check_claim(
+            delivery,
+            line.account,
+            attempt=frozen,
+            refusal=refusal,
+            first_seen=article.first_seen,
+            standing=line.standing,
+            resolution=line.resolution,
+            now=self._parts.clock(),
+        )
+        if step.step is Step.CHANGED:
+            return self._change(delivery, step.delivery, article)
+        if step.step is Step.LOOK and (go := self._look_first(line, delivery, article)) is not None:
+            return go
+        if frozen is not None:
+            return self._attempt(line, delivery, article, frozen.post, frozen.stage, frozen)
+        return self._send_new(line, delivery, article)
+
+    def _send_new(self, line: Line, delivery: Delivery, article: Article) -> Go:
+        if self._link_is_dead(delivery, article):
+            return self._hold(delivery, article, "dead link")
+        now = self._parts.clock()
+        try:
+            picture = None if delivery.without_picture else self._picture(line.platform.media, article)
+            post = compose(article, line.account, line.platform.limits, picture=picture, now=now)
+        except ComposeError as error:
+            return self._hold(delivery, article, f"{error.hold}: {error}")
+        try:
+            stage = line.platform.stage(post, delivery.stage or Stage())
+        except DeliveryError as error:
+            settled = deliveries.stage_failed(delivery, error, line.standing, now)
+            return self._write(line, delivery, settled, article, post.text)
+        return self._attempt(line, delivery, article, post, stage, None)
+
+    def _attempt(
+        self, line: Line, delivery: Delivery, article: Article, post: Post, stage: Stage, frozen: Attempt | None
+    ) -> Go:
+        now = self._parts.clock()
+        row, attempt = deliveries.begin(
+            delivery,
+            frozen,
+            attempt_id=secrets.token_hex(16),
+            post=post,
+            stage=stage,
+            now=now,
+            deadline=line.platform.http.deadline,
+        )
+        if not self._store.intend(delivery, row, attempt):
+            return self._reread(line)
+        outcome = self._publish(line, row, attempt, frozen)
+        settled = deliveries.settle(
+            row,
+            attempt,
+            outcome,
+            account=line.account,
+            standing=line.standing,
+            resolution=line.resolution,
+            now=self._parts.clock(),
+        )
+        return self._write(line, row, settled, article, post.text)
+
+    def _reread(self, line: Line) -> Go:
+        """Somebody changed the delivery or the account meanwhile: what they did stands."""
+        line.standing = self._store.standing(line.account.name)
+        return Go.ON
+
+    def _publish(
+        self, line: Line, delivery: Delivery, attempt: Attempt, frozen: Attempt | None
+    ) -> Receipt | DeliveryError:
+        until = deliveries.resend_until(delivery, frozen, line.resolution) if frozen else None
+
+        def guard() -> None:
+            if self._stopping():
+                raise NotSent("the program is stopping")
+            now = self._parts.clock()
+            if now >= attempt.deadline or (until is not None and now >= until):
+                raise NotSent("the time in which this could be sent safely has passed")
+
+        line.platform.http.guard = guard
+        try:
+            receipt = line.platform.publish(attempt.post, attempt.stage, key=attempt.key)
+        except DeliveryError as error:
+            return error
+        except Exception as error:
+            # A bug of ours or of a library: what it means for the post is not known.
+            log.exception("publish failed: account=%s delivery=%s", line.account.name, delivery.id[:8])
+            return OutcomeUnknown(f"the program failed during the call: {type(error).__name__}")
+        finally:
+            line.platform.http.guard = None
+        return receipt if receipt.remote_id else OutcomeUnknown("success without an id")
+
+    # --- before the first send ---------------------------------------------------------------------------------------
+
+    def _look_first(self, line: Line, delivery: Delivery, article: Article) -> Go | None:
+        """The end of this delivery if it is there already or the look failed; None: send it."""
+        now = self._parts.clock()
+        try:
+            post = compose(article, line.account, line.platform.limits, picture=None, now=now)
+        except ComposeError as error:
+            return self._hold(delivery, article, f"{error.hold}: {error}")
+        since = min(article.published, article.first_seen) - LOOK_BACK
+        result = self._find(line, post, Stage(), deliveries.key_of(delivery), since)
+        match result:
+            case Receipt():
+                return self._change(delivery, deliveries.found_first(delivery, result, now), article)
+            case None | Undecided():
+                return None
+            case Unauthorized():
+                self._save(line, deliveries.block(line.standing, str(result), now))
+                self._trouble(line.standing, str(result))
+                return Go.STOP
+            case _:
+                wait = result.wait if isinstance(result, RateLimited) else None
+                self._save(line, deliveries.unreachable(line.standing, wait, now))
+                self._trouble(line.standing, f"could not be looked at before the first send: {result}", failed=False)
+                return Go.STOP
+
+    def _link_is_dead(self, delivery: Delivery, article: Article) -> bool:
+        """Whether a late delivery's link answers 404 or 410; any other answer is no evidence."""
+        late = self._parts.clock() - article.first_seen > LINK_CHECK_AFTER
+        feed = self._feed(article)
+        if not late or article.link is None or feed is None or _folder_of(feed) is not None:
+            return False
+        if article.id not in self._links:
+            self._links[article.id] = link_status(self._parts, article.link, feed)
+        return self._links[article.id] in (404, 410)
+
+    def _picture(self, limits: MediaLimits | None, article: Article) -> Picture | None:
+        """The article's picture as this network takes it; none if there is no usable one: it never sinks a post."""
+        feed = self._feed(article)
+        if limits is None or not article.pictures or feed is None:
+            return None
+        from autopublish.errors import MediaError
+
+        pictures = self._parts.pictures()
+        picture = pictures.of(article, allow_private=feed.settings.allow_private, within=_folder_of(feed))
+        if picture is None:
+            return None
+        try:
+            return pictures.fitted(picture, limits)
+        except MediaError as error:
+            log.warning("picture not fitted: article=%s reason=%s", article.id[:8], error)
+            return None
+
+    def _feed(self, article: Article) -> Feed | None:
+        return next((feed for feed in self._store.feeds() if feed.id == article.feed), None)
+
+    # --- what is unknown ---------------------------------------------------------------------------------------------
+
+    def _verify(self, line: Line, delivery: Delivery) -> None:
+        if delivery.frozen is None:
+            raise AssertionError(f"delivery {delivery.id} is VERIFYING without an attempt")
+        attempt, now = self._store.attempt(delivery.frozen), self._parts.clock()
+        article = self._store.article(delivery.article)
+        step = deliveries.next_step(delivery, attempt, account=line.account, resolution=line.resolution, now=now)
+        if step.step is Step.CHANGED:
+            self._change(delivery, step.delivery, article, attempt.post.text)
+        if step.step is not Step.LOOK:
+            return
+        result = self._find(line, attempt.post, attempt.stage, attempt.key, attempt.key_since - LOOK_BACK)
+        settled = deliveries.looked(
+            delivery,
+            attempt,
+            result,
+            account=line.account,
+            standing=line.standing,
+            resolution=line.resolution,
+            now=self._parts.clock(),
+        )
+        self._write(line, delivery, settled, article, attempt.post.text)
+
+    def _find(
+        self, line: Line, post: Post, stage: Stage, key: str | None, since: datetime
+    ) -> Receipt | DeliveryError | None:
+        try:
+            return line.platform.find(post, stage, key=key, since=since)
+        except DeliveryError as error:
+            return error
+        except Exception as error:
+            log.exception("look failed: account=%s", line.account.name)
+            return OutcomeUnknown(f"the program failed during the look: {type(error).__name__}")
+
+    def recover(self, delivery: Delivery, attempt: Attempt) -> None:
+        """Settle what a dead process left in the middle of a call."""
+        account = self._parts.accounts().get(delivery.account)
+        standing, now = self._store.standing(delivery.account), self._parts.clock()
+        if account is None:
+            # Its platform is not known any more: nobody can look, a person decides.
+            account = Account(name=delivery.account, platform=standing.platform, template="")
+            resolution = Resolution(key_window=None, read_back=ReadBack.NONE, settle=timedelta(0))
+        else:
+            resolution = resolution_of(account, self._parts.describe(account))
+        settled = deliveries.recover(
+            delivery, attempt, account=account, standing=standing, resolution=resolution, now=now
+        )
+        self._store.settle(delivery, standing, settled, why="the program ended during the call")
+        self._journal.add_change(settled.delivery, self._store.article(delivery.article), attempt.post.text)
+        log.warning("delivery recovered: account=%s delivery=%s", delivery.account, delivery.id[:8])
+
+    # --- writing -----------------------------------------------------------------------------------------------------
+
+    def _write(self, line: Line, was: Delivery, settled: Settled, article: Article, text: str) -> Go:
+        self._store.settle(was, line.standing, settled)
+        line.standing = settled.standing
+        if settled.delivery.state is not State.READY or was.state is not State.READY:
+            self._journal.add_change(settled.delivery, article, text)
+        self._log(settled.delivery)
+        if settled.standing.state is AccountState.AUTH_BLOCKED:
+            self._trouble(settled.standing, settled.standing.reason or "blocked")
+        return Go.ON
+
+    def _change(self, was: Delivery, row: Delivery, article: Article, text: str | None = None) -> Go:
+        if self._store.change(was, row):
+            self._journal.add_change(row, article, text)
+            self._log(row)
+        return Go.ON
+
+    def _hold(self, delivery: Delivery, article: Article, reason: str) -> Go:
+        return self._change(delivery, deliveries.hold(delivery, reason, self._parts.clock()), article)
+
+    def _changed(self, row: Delivery) -> None:
+        self._journal.add_change(row, self._store.article(row.article))
+        self._log(row)
+
+    @staticmethod
+    def _log(row: Delivery) -> None:
+        level = logging.INFO if row.state in (State.POSTED, State.READY, State.CANCELLED) else logging.WARNING
+        log.log(
+            level,
+            "delivery changed: state=%s account=%s delivery=%s url=%s reason=%s",
+            row.state.value,
+            row.account,
+            row.id[:8],
+            row.receipt.url if row.receipt else None,
+            row.reason,
+        )
+
+
+def _folder_of(feed: Feed) -> Path | None:
+    """The folder of a feed that is a local file."""
+    parts = urlsplit(feed.settings.url)
+    return Path(unquote(parts.path)).parent if parts.scheme == "file" else None

@@ -1,0 +1,122 @@
+"""What the pipeline is given, and what it tells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from autopublish.models import Account, Article, Delivery, Resolution
+from autopublish.net import Client
+from autopublish.store import Store
+
+if TYPE_CHECKING:
+    from autopublish.media import Pictures
+    from autopublish.platforms._base import Platform
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """An account's platform with its secrets, and a digest that tells whether they changed."""
+
+    platform: Platform
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """Everything that the pipeline works with.
+
+    What costs time to load comes as a callable, so that a run without news does not pay for it.
+    """
+
+    store: Store
+    client: Client
+    clock: Callable[[], datetime]
+    #: The configured accounts by name.
+    accounts: Callable[[], Mapping[str, Account]]
+    #: The platform of an account without its secrets: limits and traits only.
+    describe: Callable[[Account], Platform]
+    #: The platform with its secrets. Raises SecretError.
+    connect: Callable[[Account], Connection]
+    pictures: Callable[[], Pictures]
+    #: Asks an engine to call a verb for a key: ("poll", feed id) or ("drain", account).
+    wake: Callable[[str, str], None] = field(default=lambda _verb, _key: None)
+
+
+def resolution_of(account: Account, platform: Platform) -> Resolution:
+    """How an unknown outcome is resolved on this account; its settle time may be the operator's."""
+    return Resolution(
+        key_window=platform.key_window,
+        read_back=platform.read_back,
+        settle=platform.settle if account.settle is None else account.settle,
+    )
+
+
+# --- what is told ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Polled:
+    """How one poll went."""
+
+    feed: str
+    #: `new`, `nothing new`, `not modified`, `first poll`, `empty`, `waiting`, `gone`, `failed`.
+    status: str
+    #: New articles that are not baseline.
+    new: int = 0
+    reason: str | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether the feed could not be read."""
+        return self.status in ("failed", "gone")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changed:
+    """A delivery whose state changed, with its article and the text that was or would have been sent."""
+
+    delivery: Delivery
+    article: Article
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """An account that could not do its work, and what a person can do about it."""
+
+    account: str
+    reason: str
+    #: It needs a person, and the run ends with exit code 1.
+    failed: bool = True
+
+
+@dataclass(slots=True)
+class Journal:
+    """What happened since the pipeline was made; safe between threads."""
+
+    polled: list[Polled] = field(default_factory=list)
+    changed: dict[str, Changed] = field(default_factory=dict)
+    troubles: dict[str, Trouble] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
+
+    def add_poll(self, polled: Polled) -> None:
+        """Note how a poll went."""
+        with self._lock:
+            self.polled.append(polled)
+
+    def add_change(self, delivery: Delivery, article: Article, text: str | None = None) -> None:
+        """Note a delivery's new state; the last one counts, and the last text known is kept."""
+        with self._lock:
+            before = self.changed.get(delivery.id)
+            self.changed[delivery.id] = Changed(
+                delivery=delivery, article=article, text=text or (before.text if before else None)
+            )
+
+    def add_trouble(self, trouble: Trouble) -> None:
+        """Note what an account could not do; the last word counts."""
+        with self._lock:
+            self.troubles[trouble.account] = trouble

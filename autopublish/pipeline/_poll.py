@@ -1,0 +1,326 @@
+"""The verb poll: from a feed's document to deliveries, in one transaction."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from threading import Lock
+from urllib.parse import urlsplit
+
+from autopublish import deliveries
+from autopublish.articles import Identified, Seen, candidates, identify, next_feed_state
+from autopublish.errors import ComposeError, FeedError, FeedUnreachable, NetworkError
+from autopublish.feeds.fetch import Fetched, fetch
+from autopublish.models import Account, Article, Delivery, Document, Feed, Novelty, State, Validators
+from autopublish.pipeline._parts import Journal, Parts, Polled
+from autopublish.posts import admits
+from autopublish.store import Decision
+from autopublish.store._store import Known
+
+log = logging.getLogger(__name__)
+
+#: Marks of polls without news are written together: so many, or what there is at the end of a round.
+MARKS_TOGETHER = 50
+#: Waits after 429 or 503 without a usable Retry-After, by failures in a row: 1, 2, 4 ... 60 minutes.
+FIRST_WAIT = timedelta(minutes=1)
+MOST_WAIT = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Routed:
+    """What a document means, before it is saved."""
+
+    identified: Identified
+    decision: Decision
+
+
+class Poller:
+    """Polls feeds; `flush` writes the marks of those that showed nothing new."""
+
+    def __init__(self, parts: Parts, journal: Journal) -> None:
+        self._parts = parts
+        self._journal = journal
+        self._marks: list[Feed] = []
+        self._lock = Lock()
+
+    def poll(self, feed: Feed, *, hosts: Mapping[str, datetime]) -> Polled:
+        """Poll one feed unless it was told to wait; whatever goes wrong stays inside this feed."""
+        now = self._parts.clock()
+        polled = self._waiting(feed, hosts, now) or self._poll(feed, now)
+        self._journal.add_poll(polled)
+        return polled
+
+    def flush(self) -> None:
+        """Write the marks of polls without news."""
+        with self._lock:
+            marks, self._marks = self._marks, []
+        if marks:
+            self._parts.store.save_feeds(marks)
+
+    def _waiting(self, feed: Feed, hosts: Mapping[str, datetime], now: datetime) -> Polled | None:
+        name = feed.settings.name
+        if feed.gone:
+            reason = "the site says that this feed is gone for good (410); name its new address under `url`"
+            return Polled(feed=name, status="gone", reason=reason)
+        until = max(feed.not_before or now, hosts.get(_host(feed), now))
+        if until > now:
+            return Polled(feed=name, status="waiting", reason=f"told to wait until {until:%Y-%m-%d %H:%M} UTC")
+        return None
+
+    def _poll(self, feed: Feed, now: datetime) -> Polled:
+        try:
+            fetched = fetch(feed, self._parts.client, now)
+            if fetched.cut_short is not None:
+                raise FeedUnreachable(f"the document was cut short: {fetched.cut_short}", status=fetched.status)
+            if fetched.body is None:
+                return self._unchanged(feed, fetched, now)
+            # Imported here: a run without news must not pay for the parser.
+            from autopublish.feeds.parse import parse
+
+            document = parse(fetched.body, url=fetched.url, content_type=fetched.content_type)
+        except FeedError as error:
+            return self._failed(feed, error, now)
+        if not document.items:
+            return self._empty(feed, now)
+        return self._save(feed, fetched, document, now)
+
+    # --- nothing to save ---------------------------------------------------------------------------------------------
+
+    def _unchanged(self, feed: Feed, fetched: Fetched, now: datetime) -> Polled:
+        mark = replace(
+            feed,
+            validators=fetched.validators,
+            first_try=feed.first_try or now,
+            last_good=now,
+            last_full=now if fetched.full else feed.last_full,
+            not_before=None,
+            failures=0,
+            last_error=None,
+        )
+        self._mark(mark)
+        status = "not modified" if fetched.status == 304 else "nothing new"
+        return Polled(feed=feed.settings.name, status=status)
+
+    def _empty(self, feed: Feed, now: datetime) -> Polled:
+        """Success, and what is known stays; neither validators nor the time of the last good poll move."""
+        self._mark(replace(feed, first_try=feed.first_try or now, validators=Validators(), body_hash=None, failures=0))
+        return Polled(feed=feed.settings.name, status="empty", reason="the feed shows no article at the moment")
+
+    def _failed(self, feed: Feed, error: FeedError, now: datetime) -> Polled:
+        status = error.status if isinstance(error, FeedUnreachable) else None
+        failures = feed.failures + 1
+        mark = replace(
+            feed, first_try=feed.first_try or now, failures=failures, last_error=str(error), gone=status == 410
+        )
+        if status in (429, 503):
+            asked = error.wait if isinstance(error, FeedUnreachable) else None
+            until = now + (asked or min(FIRST_WAIT * (1 << min(failures - 1, 10)), MOST_WAIT))
+            mark = replace(mark, not_before=until)
+            self._parts.store.host_told_to_wait(_host(feed), until)
+        self._parts.store.save_feeds((mark,))
+        log.warning("feed not read: feed=%s reason=%s", feed.settings.name, error)
+        return Polled(feed=feed.settings.name, status="gone" if mark.gone else "failed", reason=str(error))
+
+    def _mark(self, feed: Feed) -> None:
+        with self._lock:
+            self._marks.append(feed)
+            full = len(self._marks) >= MARKS_TOGETHER
+        if full:
+            self.flush()
+
+    # --- news --------------------------------------------------------------------------------------------------------
+
+    def _save(self, feed: Feed, fetched: Fetched, document: Document, now: datetime) -> Polled:
+        found = candidates(document, feed)
+        accounts = self._parts.accounts()
+        identified: list[Identified] = []
+        moved: list[bool] = []
+
+        def decide(known: Known) -> Decision:
+            known = _after_change_of_url(known, now, moved)
+            seen = identify(found, known.articles, known.feed, now)
+            identified.append(seen)
+            return route(seen, known, accounts, _read(known.feed, seen, fetched, document, now), now)
+
+        aliases = dict.fromkeys(alias for candidate in found for alias in candidate.aliases)
+        decision = self._parts.store.save_poll(feed.id, aliases, decide)
+        self._tell_changes(decision)
+        self._look_at_dead_links(identified[-1], feed)
+        return _told(feed, document, identified[-1], is_moved=bool(moved))
+
+    def _tell_changes(self, decision: Decision) -> None:
+        articles = {article.id: article for article, _ in (*decision.new, *decision.seen)}
+        woken = set()
+        for delivery in (*decision.deliveries, *(row for _, row in decision.changes)):
+            self._journal.add_change(delivery, articles[delivery.article])
+            if delivery.state is State.READY:
+                woken.add(delivery.account)
+        for account in sorted(woken):
+            self._parts.wake("drain", account)
+
+    def _look_at_dead_links(self, identified: Identified, feed: Feed) -> None:
+        """What is HELD for a dead link goes on when the link answers while the feed still shows it."""
+        for seen in identified.seen:
+            for delivery in self._parts.store.deliveries_of(seen.article.id):
+                if delivery.state is State.HELD and delivery.reason == "dead link":
+                    self._revive(seen.article, delivery, feed)
+
+    def _revive(self, article: Article, delivery: Delivery, feed: Feed) -> None:
+        if article.link is None or link_status(self._parts, article.link, feed) != 200:
+            return
+        row = replace(delivery, state=State.READY, reason=None, changed=self._parts.clock())
+        if self._parts.store.change(delivery, row, why="the link answers again"):
+            self._journal.add_change(row, article)
+            self._parts.wake("drain", row.account)
+
+
+def link_status(parts: Parts, link: str, feed: Feed) -> int | None:
+    """The status that a GET of an article's link ends with; None if no answer came."""
+    try:
+        return parts.client.get(
+            link, limit_bytes=200_000, deadline=timedelta(seconds=15), allow_private=feed.settings.allow_private
+        ).status
+    except NetworkError:
+        return None
+
+
+# --- pure parts ------------------------------------------------------------------------------------------------------
+
+
+def route(identified: Identified, known: Known, accounts: Mapping[str, Account], feed: Feed, now: datetime) -> Decision:
+    """Which accounts get which articles, and why not the others; a pure function."""
+    made: list[Delivery] = []
+    changes: list[tuple[Delivery, Delivery]] = []
+    for found in identified.found:
+        made += _deliver(found.article, found.novelty, known, accounts, now)
+    for seen in identified.seen:
+        added, changed = _route_again(seen, known, accounts, now)
+        made += added
+        changes += changed
+    return Decision(
+        feed=feed,
+        new=tuple((found.article, found.aliases) for found in identified.found),
+        seen=tuple((seen.article, seen.added) for seen in identified.seen if _is_changed(seen)),
+        deliveries=tuple(made),
+        changes=tuple(changes),
+    )
+
+
+def _is_changed(seen: Seen) -> bool:
+    return bool(seen.edited or seen.further or seen.added or seen.novelty)
+
+
+def _deliver(
+    article: Article, novelty: Novelty, known: Known, accounts: Mapping[str, Account], now: datetime
+) -> list[Delivery]:
+    rows = []
+    for name, account in accounts.items():
+        refusal, problem = _refusal(article, account)
+        row = deliveries.plan(
+            article, account, novelty=novelty, refusal=refusal, standing=known.standings[name], now=now
+        )
+        if row is not None:
+            rows.append(deliveries.hold(row, f"template: {problem}", now) if problem else row)
+    return rows
+
+
+def _route_again(
+    seen: Seen, known: Known, accounts: Mapping[str, Account], now: datetime
+) -> tuple[list[Delivery], list[tuple[Delivery, Delivery]]]:
+    if seen.novelty is not None:
+        return _deliver(seen.article, seen.novelty, known, accounts, now), []
+    if not (seen.edited or seen.further):
+        return [], []
+    existing = {row.account: row for row in known.deliveries(seen.article.id)}
+    added: list[Delivery] = []
+    changed: list[tuple[Delivery, Delivery]] = []
+    for name, account in accounts.items():
+        refusal, problem = _refusal(seen.article, account)
+        was = existing.get(name)
+        row = deliveries.route_again(
+            seen.article, account, was, refusal=refusal, standing=known.standings[name], now=now
+        )
+        if row is None:
+            continue
+        if problem:
+            row = deliveries.hold(row, f"template: {problem}", now)
+        if was is None:
+            added.append(row)
+        else:
+            changed.append((was, row))
+    return added, changed
+
+
+def _refusal(article: Article, account: Account) -> tuple[str | None, str | None]:
+    """The rule that keeps an article from an account, or what is wrong with the rules."""
+    try:
+        return admits(article, account, article.feeds), None
+    except ComposeError as error:
+        return None, str(error)
+
+
+def _after_change_of_url(known: Known, now: datetime, moved: list[bool]) -> Known:
+    """A changed URL whose document shares nothing with the feed's history is a first poll."""
+    feed = known.feed
+    shared = any(feed.settings.name in article.feeds for article in known.articles.values())
+    if not feed.url_changed or shared or feed.baseline_at is None:
+        return known
+    moved.append(True)
+    return replace(known, feed=replace(feed, baseline_at=None, first_try=now, last_good=None, newest=None))
+
+
+def _read(feed: Feed, identified: Identified, fetched: Fetched, document: Document, now: datetime) -> Feed:
+    """The feed after a good poll; what was not read whole leaves nothing that could hide the rest."""
+    after = replace(
+        next_feed_state(feed, identified, now),
+        first_try=feed.first_try or now,
+        not_before=None,
+        failures=0,
+        last_error=None,
+        url_changed=False,
+    )
+    if document.partial is not None:
+        return replace(after, validators=Validators(), body_hash=None)
+    return replace(
+        after,
+        validators=fetched.validators,
+        body_hash=fetched.body_hash,
+        last_full=now if fetched.full else feed.last_full,
+    )
+
+
+def _told(feed: Feed, document: Document, identified: Identified, *, is_moved: bool) -> Polled:
+    name = feed.settings.name
+    novelties = [found.novelty for found in identified.found] + [
+        seen.novelty for seen in identified.seen if seen.novelty is not None
+    ]
+    new = sum(novelty is not Novelty.BASELINE for novelty in novelties)
+    notes = []
+    if identified.first_poll:
+        notes.append(_first_poll_in_words(len(identified.found), new))
+    if is_moved:
+        notes.append("the new address shows nothing that was known: it counts as a new feed")
+    if identified.gap:
+        notes.append("articles may have come and gone between two polls: poll more often, or let the feed show more")
+    if identified.skipped:
+        notes.append(f"{identified.skipped} entries without guid, link and title cannot be told apart: skipped")
+    if document.partial is not None:
+        notes.append(document.partial)
+    status = "first poll" if identified.first_poll else ("new" if new else "nothing new")
+    return Polled(feed=name, status=status, new=new, reason="; ".join(notes) or None)
+
+
+def _first_poll_in_words(known: int, chosen: int) -> str:
+    if chosen == known:
+        return f"first poll: all {known} articles are taken"
+    posted = f"{chosen} taken" if chosen else "none posted"
+    return (
+        f"first poll: {known - chosen} articles recorded as known, {posted}; new ones are posted from now on "
+        "(`first_run: newest 3` or `all` would have let some through: it counts for a new store)"
+    )
+
+
+def _host(feed: Feed) -> str:
+    return urlsplit(feed.settings.url).netloc.lower()
