@@ -305,6 +305,8 @@ class Identity:
 
     id: str
     name: str
+    #: Where people see the account's posts.
+    url: str | None = None
 
 
 # --- accounts --------------------------------------------------------------------------------------------------------

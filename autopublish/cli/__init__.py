@@ -1,6 +1,64 @@
-"""Commands, thin: parse, build, call one method, show, exit code."""
+"""Commands, thin: parse, build, call one method, show, exit code.
+
+Each command's module is imported only when it is called, so that `--help` costs click alone and a run without news
+does not pay for what other commands use.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+from autopublish import __version__
+
+#: Name -> module and attribute, and what `--help` says of it.
+COMMANDS = {
+    "run": ("run:run", "Poll the feeds, post what is due, look at what is unknown, then stop."),
+    "preview": ("preview:preview", "Show the posts that articles would become; writes and sends nothing."),
+    "status": ("status:status", "Show feeds, accounts, what waits and what needs a person."),
+    "why": ("status:why", "Say for each account what became of an article, and why."),
+    "deliveries": ("deliveries:deliveries", "List deliveries, and decide about those that wait for a person."),
+    "config": ("config:config", "Check the configuration."),
+}
 
 
-def main() -> None:
-    """Run the command line."""
-    raise SystemExit(2)
+class _Commands(click.Group):
+    """A group whose commands load when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[cmd_name][0].split(":")
+        command: click.Command = getattr(import_module(f"autopublish.cli.{module}"), attribute)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], COMMANDS, n=1)
+            if near:
+                raise click.UsageError(f"No such command {args[0]!r}. Did you mean {near[0]!r}?", ctx) from error
+            raise
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, words) for name, (_, words) in COMMANDS.items()])
+
+
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="%(prog)s %(version)s")
+@click.option("-v", "--verbose", count=True, help="Log what happens to stderr; twice for more.")
+def main(verbose: int) -> None:
+    """Every article of a news site on each of its social accounts: well made, once."""
+    from autopublish import logs
+
+    logs.set_up(verbose)

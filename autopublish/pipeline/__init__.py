@@ -21,5 +21,17 @@ with `Parts`; it knows no configuration file, no command and no platform's name.
 
 from autopublish.pipeline._parts import Changed, Connection, Parts, Polled, Trouble
 from autopublish.pipeline._pipeline import Pipeline
+from autopublish.pipeline._preview import Draft, Previewed, posts_of_article, posts_of_feed
 
-__all__ = ["Changed", "Connection", "Parts", "Pipeline", "Polled", "Trouble"]
+__all__ = [
+    "Changed",
+    "Connection",
+    "Draft",
+    "Parts",
+    "Pipeline",
+    "Polled",
+    "Previewed",
+    "Trouble",
+    "posts_of_article",
+    "posts_of_feed",
+]

@@ -129,7 +129,7 @@ class Drainer:
         standing, now = line.standing, self._parts.clock()
         is_new = standing.fingerprint != fingerprint
         if not is_new and standing.probe_at is not None and now < standing.probe_at:
-            self._trouble(standing, standing.reason or "blocked")
+            self._trouble(standing, standing.reason or "blocked", told_before=True)
             return False
         if standing.state is AccountState.ACTIVE and standing.not_before is not None and now < standing.not_before:
             self._waits(line)
@@ -169,14 +169,15 @@ class Drainer:
             self._store.save_standing(standing, after, now=now)
             standing = after
             log.warning("account blocked: account=%s reason=%s", standing.account, reason)
-        self._trouble(standing, reason)
+        self._trouble(standing, reason, told_before=same)
 
     def _save(self, line: Line, standing: Standing) -> None:
         self._store.save_standing(line.standing, standing, now=self._parts.clock())
         line.standing = standing
 
-    def _trouble(self, standing: Standing, reason: str, *, failed: bool = True) -> None:
-        self._journal.add_trouble(Trouble(account=standing.account, reason=reason, failed=failed))
+    def _trouble(self, standing: Standing, reason: str, *, failed: bool = True, told_before: bool = False) -> None:
+        trouble = Trouble(account=standing.account, reason=reason, failed=failed, told_before=told_before)
+        self._journal.add_trouble(trouble)
 
     def _waits(self, line: Line) -> None:
         until = line.standing.not_before
@@ -264,7 +265,7 @@ class Drainer:
             stage = line.platform.stage(post, delivery.stage or Stage())
         except DeliveryError as error:
             settled = deliveries.stage_failed(delivery, error, line.standing, now)
-            return self._write(line, delivery, settled, article, post.text)
+            return self._write(line, delivery, settled, article, post)
         return self._attempt(line, delivery, article, post, stage, None)
 
     def _attempt(
@@ -292,7 +293,7 @@ class Drainer:
             resolution=line.resolution,
             now=self._parts.clock(),
         )
-        return self._write(line, row, settled, article, post.text)
+        return self._write(line, row, settled, article, post)
 
     def _reread(self, line: Line) -> Go:
         """Somebody changed the delivery or the account meanwhile: what they did stands."""
@@ -389,7 +390,7 @@ class Drainer:
         article = self._store.article(delivery.article)
         step = deliveries.next_step(delivery, attempt, account=line.account, resolution=line.resolution, now=now)
         if step.step is Step.CHANGED:
-            self._change(delivery, step.delivery, article, attempt.post.text)
+            self._change(delivery, step.delivery, article, attempt.post)
         if step.step is not Step.LOOK:
             return
         result = self._find(line, attempt.post, attempt.stage, attempt.key, attempt.key_since - LOOK_BACK)
@@ -402,7 +403,7 @@ class Drainer:
             resolution=line.resolution,
             now=self._parts.clock(),
         )
-        self._write(line, delivery, settled, article, attempt.post.text)
+        self._write(line, delivery, settled, article, attempt.post)
 
     def _find(
         self, line: Line, post: Post, stage: Stage, key: str | None, since: datetime
@@ -429,24 +430,24 @@ class Drainer:
             delivery, attempt, account=account, standing=standing, resolution=resolution, now=now
         )
         self._store.settle(delivery, standing, settled, why="the program ended during the call")
-        self._journal.add_change(settled.delivery, self._store.article(delivery.article), attempt.post.text)
+        self._journal.add_change(settled.delivery, self._store.article(delivery.article), attempt.post)
         log.warning("delivery recovered: account=%s delivery=%s", delivery.account, delivery.id[:8])
 
     # --- writing -----------------------------------------------------------------------------------------------------
 
-    def _write(self, line: Line, was: Delivery, settled: Settled, article: Article, text: str) -> Go:
+    def _write(self, line: Line, was: Delivery, settled: Settled, article: Article, post: Post) -> Go:
         self._store.settle(was, line.standing, settled)
         line.standing = settled.standing
         if settled.delivery.state is not State.READY or was.state is not State.READY:
-            self._journal.add_change(settled.delivery, article, text)
+            self._journal.add_change(settled.delivery, article, post)
         self._log(settled.delivery)
         if settled.standing.state is AccountState.AUTH_BLOCKED:
             self._trouble(settled.standing, settled.standing.reason or "blocked")
         return Go.ON
 
-    def _change(self, was: Delivery, row: Delivery, article: Article, text: str | None = None) -> Go:
+    def _change(self, was: Delivery, row: Delivery, article: Article, post: Post | None = None) -> Go:
         if self._store.change(was, row):
-            self._journal.add_change(row, article, text)
+            self._journal.add_change(row, article, post)
             self._log(row)
         return Go.ON
 

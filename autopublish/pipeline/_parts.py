@@ -8,7 +8,7 @@ from datetime import datetime
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from autopublish.models import Account, Article, Delivery, Resolution
+from autopublish.models import Account, Article, Delivery, Post, Resolution
 from autopublish.net import Client
 from autopublish.store import Store
 
@@ -68,6 +68,8 @@ class Polled:
     #: New articles that are not baseline.
     new: int = 0
     reason: str | None = None
+    #: The same was told by the poll before.
+    told_before: bool = False
 
     @property
     def failed(self) -> bool:
@@ -77,11 +79,11 @@ class Polled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changed:
-    """A delivery whose state changed, with its article and the text that was or would have been sent."""
+    """A delivery whose state changed, with its article and the post if one was composed."""
 
     delivery: Delivery
     article: Article
-    text: str | None = None
+    post: Post | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +94,8 @@ class Trouble:
     reason: str
     #: It needs a person, and the run ends with exit code 1.
     failed: bool = True
+    #: The same was told by the run before.
+    told_before: bool = False
 
 
 @dataclass(slots=True)
@@ -108,12 +112,12 @@ class Journal:
         with self._lock:
             self.polled.append(polled)
 
-    def add_change(self, delivery: Delivery, article: Article, text: str | None = None) -> None:
-        """Note a delivery's new state; the last one counts, and the last text known is kept."""
+    def add_change(self, delivery: Delivery, article: Article, post: Post | None = None) -> None:
+        """Note a delivery's new state; the last one counts, and the last post known is kept."""
         with self._lock:
             before = self.changed.get(delivery.id)
             self.changed[delivery.id] = Changed(
-                delivery=delivery, article=article, text=text or (before.text if before else None)
+                delivery=delivery, article=article, post=post or (before.post if before else None)
             )
 
     def add_trouble(self, trouble: Trouble) -> None:

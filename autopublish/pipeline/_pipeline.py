@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 
-from autopublish.errors import StoreError
+from autopublish.errors import ConfigError, StoreError
 from autopublish.models import AccountState, Feed, State
 from autopublish.pipeline._parts import Journal, Parts, Polled, Trouble
 from autopublish.pipeline._poll import Poller
@@ -38,7 +38,7 @@ class Pipeline:
         known = self._feeds[feed]
         try:
             self._poller.poll(known, hosts=self._hosts)
-        except StoreError:
+        except (ConfigError, StoreError):
             raise
         except Exception as error:
             # A bug must not stop the other feeds; it is told as what it is.
@@ -56,7 +56,7 @@ class Pipeline:
 
         try:
             Drainer(self._parts, self.journal, stopping=self._stopping).drain(account)
-        except StoreError:
+        except (ConfigError, StoreError):
             raise
         except Exception as error:
             log.exception("drain failed: account=%s", account)

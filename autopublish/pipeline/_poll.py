@@ -63,17 +63,17 @@ class Poller:
         name = feed.settings.name
         if feed.gone:
             reason = "the site says that this feed is gone for good (410); name its new address under `url`"
-            return Polled(feed=name, status="gone", reason=reason)
+            return Polled(feed=name, status="gone", reason=reason, told_before=True)
         until = max(feed.not_before or now, hosts.get(_host(feed), now))
         if until > now:
-            return Polled(feed=name, status="waiting", reason=f"told to wait until {until:%Y-%m-%d %H:%M} UTC")
+            return Polled(
+                feed=name, status="waiting", reason=f"told to wait until {until:%Y-%m-%d %H:%M} UTC", told_before=True
+            )
         return None
 
     def _poll(self, feed: Feed, now: datetime) -> Polled:
         try:
             fetched = fetch(feed, self._parts.client, now)
-            if fetched.cut_short is not None:
-                raise FeedUnreachable(f"the document was cut short: {fetched.cut_short}", status=fetched.status)
             if fetched.body is None:
                 return self._unchanged(feed, fetched, now)
             # Imported here: a run without news must not pay for the parser.
@@ -121,7 +121,12 @@ class Poller:
             self._parts.store.host_told_to_wait(_host(feed), until)
         self._parts.store.save_feeds((mark,))
         log.warning("feed not read: feed=%s reason=%s", feed.settings.name, error)
-        return Polled(feed=feed.settings.name, status="gone" if mark.gone else "failed", reason=str(error))
+        return Polled(
+            feed=feed.settings.name,
+            status="gone" if mark.gone else "failed",
+            reason=str(error),
+            told_before=feed.failures > 0 and feed.last_error == str(error),
+        )
 
     def _mark(self, feed: Feed) -> None:
         with self._lock:

@@ -388,6 +388,11 @@ class Store:
         with self._database.read() as tx:
             return tuple(delivery_of(row) for row in tx.rows("deliveries_newest", most=most))
 
+    def open_articles(self) -> frozenset[str]:
+        """The ids of the articles with a delivery that is not final."""
+        with self._database.read() as tx:
+            return frozenset(row["article"] for row in tx.rows("articles_open"))
+
     def deliveries_of(self, article: str) -> tuple[Delivery, ...]:
         """The deliveries of one article."""
         with self._database.read() as tx:

@@ -64,6 +64,10 @@ SELECT account, state, CASE WHEN state IN ('HELD', 'REJECTED') THEN reason END A
 FROM deliveries GROUP BY account, state, CASE WHEN state IN ('HELD', 'REJECTED') THEN reason END
 ORDER BY account, state;
 
+-- name: articles_open
+-- The articles with a delivery that is not final.
+SELECT DISTINCT article FROM deliveries WHERE state IN ('HELD', 'READY', 'SENDING', 'VERIFYING', 'NEEDS_REVIEW');
+
 -- name: attempt_add
 -- The intent to make one call.
 INSERT INTO attempts (id, delivery, account, key, generation, post, stage, started, deadline, key_since, finished,

@@ -1,0 +1,354 @@
+"""The only place where the concrete parts meet: configuration, store, network, platforms, pipeline, engine.
+
+`build(path)` gives an `App`; the command line calls one of its methods for each command. The store remembers the digest
+of the last valid configuration with what a poll needs, so that a run with an unchanged file and no news loads neither
+YAML nor pydantic.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from autopublish import __version__
+from autopublish.articles import alias_of_link, normalise_link
+from autopublish.config import Config, digest_of, load, resolve_secrets
+from autopublish.engines.local import LocalEngine
+from autopublish.errors import ConfigError, Problem, StoreError
+from autopublish.models import Account, Article, Delivery, FeedSettings, Standing
+from autopublish.net import Client
+from autopublish.pipeline import (
+    Changed,
+    Connection,
+    Parts,
+    Pipeline,
+    Polled,
+    Previewed,
+    Trouble,
+    posts_of_article,
+    posts_of_feed,
+)
+from autopublish.store import Store, open_store
+
+if TYPE_CHECKING:
+    from autopublish.media import Pictures
+    from autopublish.platforms._base import Platform
+
+#: Where the admin of a site reads who we are when the configuration names no contact.
+PROJECT_URL = "https://pypi.org/project/autopublish/"
+
+_STORE_LINE = re.compile(rb"^store:[ \t]*[\"']?(sqlite:///[^\s\"'#]+)", re.MULTILINE)
+DEFAULT_STORE = "sqlite:///autopublish.db"
+
+
+def now_utc() -> datetime:
+    """The time, in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunReport:
+    """What one run did."""
+
+    polled: Sequence[Polled]
+    #: Deliveries whose state changed, oldest article first.
+    changed: Sequence[Changed]
+    troubles: Sequence[Trouble]
+    #: Deliveries that a dead process had left in the middle of a call.
+    recovered: int
+    #: All configured accounts as they stand now.
+    standings: Mapping[str, Standing]
+    #: What is worth telling about a changed configuration.
+    told: Sequence[str]
+
+
+def build(path: Path | str, *, clock: Callable[[], datetime] = now_utc) -> App:
+    """The program for one configuration file, with its store made and migrated if need be.
+
+    Raises:
+        ConfigError: the file is wrong.
+        StoreError: the store cannot be used.
+    """
+    path = Path(path)
+    digest = digest_of(path)
+    store = _remembered(path, digest)
+    if store is not None:
+        return App(path, store, config=None, clock=clock)
+    config = load(path)
+    return App(path, open_store(config.store), config=config, clock=clock)
+
+
+def look(path: Path | str, *, clock: Callable[[], datetime] = now_utc) -> App:
+    """The program for commands that only read; nothing is written anywhere.
+
+    Raises:
+        StoreError: there is no store yet.
+    """
+    config = load(Path(path))
+    return App(Path(path), open_store(config.store, read_only=True), config=config, clock=clock)
+
+
+def _remembered(path: Path, digest: str) -> Store | None:
+    """The store that remembers this very file; where it lies is guessed, and the digest proves the guess."""
+    found = _STORE_LINE.search(path.read_bytes())
+    url = found.group(1).decode(errors="replace") if found else DEFAULT_STORE
+    place = (path.parent / url.removeprefix("sqlite:///")).absolute()
+    if not place.is_file():
+        return None
+    try:
+        store = open_store(f"sqlite:///{place}")
+    except StoreError:
+        return None  # said in words when the configuration has been read
+    if store.digest() == digest:
+        return store
+    store.close()
+    return None
+
+
+class App:
+    """One configuration, one store, and the verbs of the command line."""
+
+    def __init__(self, path: Path, store: Store, *, config: Config | None, clock: Callable[[], datetime]) -> None:
+        self.path = path
+        self.store = store
+        self._config = config
+        self._loading = Lock()
+        self._clock = clock
+
+    def close(self) -> None:
+        """Close the store and every connection."""
+        self.store.close()
+        if "client" in self.__dict__:
+            self.client.close()
+
+    # --- parts -------------------------------------------------------------------------------------------------------
+
+    @property
+    def config(self) -> Config:
+        """The configuration, read when first needed."""
+        with self._loading:
+            if self._config is None:
+                config = load(self.path)
+                if config.digest != self.store.digest():
+                    words = "was changed while the program was at work: run it again"
+                    raise ConfigError(Problem(file=str(self.path), message=words))
+                self._config = config
+            return self._config
+
+    @cached_property
+    def accounts(self) -> Mapping[str, Account]:
+        """The configured accounts by name, in the configuration's order."""
+        return {account.name: account for account in self.config.accounts}
+
+    @cached_property
+    def client(self) -> Client:
+        """The one way to other machines."""
+        feeds = self._config.feeds if self._config else tuple(feed.settings for feed in self.store.feeds())
+        contact = next((feed.contact for feed in feeds if feed.contact), None) or PROJECT_URL
+        return Client(user_agent=f"autopublish/{__version__} (+{contact})")
+
+    @cached_property
+    def pictures(self) -> Pictures:
+        """The pictures of articles, kept beside the store."""
+        from autopublish.media import Pictures
+
+        return Pictures(self.store.folder / "pictures", self.client)
+
+    def describe(self, account: Account) -> Platform:
+        """The account's platform without its secrets."""
+        return describe(account, self.client)
+
+    def connect(self, account: Account) -> Connection:
+        """The account's platform with its secrets.
+
+        Raises:
+            SecretError: a secret is missing, empty or a sample.
+        """
+        from autopublish import platforms
+        from autopublish.platforms._http import Http
+
+        settings, material = resolve_secrets(account, base=self.path.absolute().parent)
+        platform = platforms.load(account.platform)(
+            settings,  # type: ignore[arg-type] # resolve_secrets keeps the class, which is the platform's own
+            Http(self.client, allow_private=account.allow_private),
+        )
+        return Connection(platform=platform, fingerprint=self._fingerprint(material))
+
+    def _fingerprint(self, material: bytes) -> str:
+        """A digest that tells whether secrets changed and nothing else: salted, and slow to guess from."""
+        return hashlib.scrypt(material, salt=self._salt, n=2**10, r=8, p=1, dklen=16).hex()
+
+    @cached_property
+    def _salt(self) -> bytes:
+        salt = self.store.note("salt")
+        if salt is None:
+            salt = secrets.token_hex(16)
+            self.store.keep_note("salt", salt)
+        return bytes.fromhex(salt)
+
+    # --- run ---------------------------------------------------------------------------------------------------------
+
+    def run(self) -> RunReport:
+        """Poll what is due, drain what is due, look at what is unknown, then stop.
+
+        Raises:
+            StoreBusy: another run is at work.
+        """
+        with self.store.only_run(self._clock()):
+            told = self._adopt()
+            engine = LocalEngine()
+            pipeline = Pipeline(self._parts(engine.wake))
+            engine.handlers.update(poll=pipeline.poll, drain=pipeline.drain)
+            recovered = pipeline.recover()
+            feeds = pipeline.begin_round()
+            # Accounts first: a slow feed must not delay what waits already.
+            jobs = [("drain", account) for account in pipeline.accounts_with_work()]
+            try:
+                engine.run_until_quiet([*jobs, *(("poll", feed) for feed in feeds)])
+            finally:
+                pipeline.end_round()
+            if "pictures" in self.__dict__:
+                self.pictures.forget(self.store.open_articles())
+            return self._report(pipeline, told, recovered)
+
+    # --- questions ---------------------------------------------------------------------------------------------------
+
+    def now(self) -> datetime:
+        """The time by the program's clock."""
+        return self._clock()
+
+    def find_article(self, text: str) -> Sequence[Article]:
+        """The article with this address in any of its forms, else all whose address holds the text, or has the id."""
+        link = normalise_link(text)
+        if link is not None:
+            article = self.store.article_by_alias(alias_of_link(link))
+            if article is not None:
+                return (article,)
+        return self.store.articles_like(text)
+
+    def explain(self, article: Article) -> dict[str, Delivery | str]:
+        """For each configured account its delivery of the article, or in words why there is none."""
+        rows = {row.account: row for row in self.store.deliveries_of(article.id)}
+        standings = self.store.standings()
+        return {name: rows.get(name) or _why_none(article, standings.get(name)) for name in self.accounts}
+
+    def _report(self, pipeline: Pipeline, told: Sequence[str], recovered: int) -> RunReport:
+        journal = pipeline.journal
+        order = {feed.settings.name: place for place, feed in enumerate(self.store.feeds())}
+        return RunReport(
+            polled=sorted(journal.polled, key=lambda polled: order.get(polled.feed, 0)),
+            changed=sorted(
+                journal.changed.values(), key=lambda one: (one.article.published, one.article.id, one.delivery.account)
+            ),
+            troubles=sorted(journal.troubles.values(), key=lambda trouble: trouble.account),
+            recovered=recovered,
+            standings=self.store.standings(),
+            told=told,
+        )
+
+    def _adopt(self) -> Sequence[str]:
+        """Take over the configuration if it was read because it is not the one that the store remembers."""
+        if self._config is None:
+            return ()
+        if self.store.digest() == self._config.digest:
+            return ()
+        config = self._config
+        events = self.store.adopt(config.feeds, config.accounts, digest=config.digest, now=self._clock())
+        return tuple(event.why or event.what for event in events)
+
+    def _parts(self, wake: Callable[[str, str], None]) -> Parts:
+        return Parts(
+            store=self.store,
+            client=self.client,
+            clock=self._clock,
+            accounts=lambda: self.accounts,
+            describe=self.describe,
+            connect=self.connect,
+            pictures=lambda: self.pictures,
+            wake=wake,
+        )
+
+
+def _why_none(article: Article, standing: Standing | None) -> str:
+    if article.baseline:
+        return "not posted: it was there already when the feed was polled for the first time (see `first_run`)"
+    if standing is None:
+        return "not posted: the account is new in the configuration; `autopublish run` takes it over"
+    if standing.created > article.first_seen:
+        return "not posted: the account was added after this article was first seen"
+    return "not posted: no poll has routed it to this account"
+
+
+def glance(path: Path, target: str | None, *, most: int) -> tuple[Previewed, ...]:
+    """What `preview` shows: by the configuration if there is one, else of the feed address alone."""
+    if target is not None and not path.exists():
+        return preview_address(target, most=most)
+    config = load(path)
+    client = Client(user_agent=f"autopublish/{__version__} (+{config.contact or PROJECT_URL})")
+    try:
+        return preview(config, target, client=client, most=most)
+    finally:
+        client.close()
+
+
+def preview(
+    config: Config, target: str | None, *, client: Client, most: int, clock: Callable[[], datetime] = now_utc
+) -> tuple[Previewed, ...]:
+    """The posts of the newest articles of the configured feeds, of one feed, or of one article.
+
+    Raises:
+        FeedError: a feed cannot be read, or shows no such article.
+    """
+    feeds = config.feeds
+    chosen = [feed for feed in feeds if target in (None, feed.name, feed.url)]
+    if target is not None and not chosen:
+        shown = posts_of_article(target, feeds, config.accounts, describe=describe, client=client, now=clock())
+        if shown is not None:
+            return (shown,)
+        chosen = [FeedSettings(name="preview", url=target, contact=config.contact)]
+    return tuple(
+        one
+        for feed in chosen
+        for one in posts_of_feed(feed, config.accounts, describe=describe, client=client, now=clock(), most=most)
+    )
+
+
+def preview_address(url: str, *, most: int, clock: Callable[[], datetime] = now_utc) -> tuple[Previewed, ...]:
+    """The posts that each built-in platform would get of a feed, without any configuration."""
+    client = Client(user_agent=f"autopublish/{__version__} (+{PROJECT_URL})")
+    try:
+        feed = FeedSettings(name="preview", url=url)
+        accounts = sample_accounts()
+        return posts_of_feed(feed, accounts, describe=describe, client=client, now=clock(), most=most)
+    finally:
+        client.close()
+
+
+def sample_accounts() -> tuple[Account, ...]:
+    """One account with the default template on each platform whose limits need no settings."""
+    from autopublish import platforms
+    from autopublish.posts import DEFAULT_TEMPLATE
+
+    found = []
+    for name in platforms.available():
+        platform = platforms.load(name)
+        if hasattr(platform, "limits"):
+            settings = platform.Settings.model_construct()
+            found.append(Account(name=name, platform=name, template=DEFAULT_TEMPLATE, settings=settings))
+    return tuple(found)
+
+
+def describe(account: Account, client: Client) -> Platform:
+    """An account's platform without its secrets: limits and traits."""
+    from autopublish import platforms
+    from autopublish.platforms._http import Http
+
+    return platforms.load(account.platform)(account.settings, Http(client, allow_private=account.allow_private))

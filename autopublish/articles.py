@@ -1,0 +1,494 @@
+"""Identity: which items of a document are new, known, edited or doubled, and what the first poll means.
+
+Pure functions of a parsed document, what the store knows and `now`. This module knows no store, network or clock, and
+decides nothing about accounts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from urllib.parse import SplitResult, parse_qsl, quote, urlsplit
+
+from autopublish.models import Alias, AliasKind, Article, Document, Feed, FirstRun, Item, Novelty
+
+#: A date up to this far ahead counts as now: a feed shows what is public, and plugins write local time as UTC.
+FUTURE_AFTER = timedelta(days=7)
+
+#: Dated before the feed's last good poll by more than this: somebody put an old article in.
+BACKDATED_AFTER = timedelta(hours=24)
+
+#: Parameters that name the way a reader came, never the page.
+_TRACKING = frozenset(
+    {
+        *("fbclid", "gclid", "dclid", "gbraid", "wbraid", "gclsrc", "msclkid", "yclid", "ysclid", "twclid", "ttclid"),
+        *("igshid", "igsh", "li_fat_id", "mc_cid", "mc_eid", "_ga", "_gl", "_hsenc", "_hsmi", "mkt_tok", "oly_anon_id"),
+        *("oly_enc_id", "vero_id", "rb_clickid", "wickedid", "at_medium", "at_campaign", "cmpid", "ncid", "xtor"),
+        "__twitter_impression",
+    }
+)
+
+#: What a path or query may hold unquoted (RFC 3986 section 3.3 and 3.4); `%` because what is quoted stays so.
+_UNQUOTED = "/?:@!$&'()*+,;=~-._%"
+
+_ESCAPE = re.compile(r"%[0-9a-fA-F]{2}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """One item and the names by which its article may be known; without aliases it cannot be told from others."""
+
+    item: Item
+    #: To look up, the strongest first.
+    aliases: tuple[Alias, ...]
+    #: Beside each alias what `Article.origin` is if the article is new and known by it first.
+    origins: tuple[str, ...] = ()
+    #: Other articles of the document have the same guid, so that it proves nothing by itself.
+    shared_guid: bool = False
+    #: Among those that share a guid the earliest, which may be bound to it.
+    owns_guid: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """An article that nothing knew, to be inserted with its aliases."""
+
+    article: Article
+    aliases: tuple[Alias, ...]
+    novelty: Novelty
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """A known article that this document shows."""
+
+    #: As it is now.
+    article: Article
+    #: Aliases that were not bound to anything.
+    added: tuple[Alias, ...] = ()
+    #: Its words, link or pictures changed in the feed that showed it first.
+    edited: bool = False
+    #: This feed had not shown it before.
+    further: bool = False
+    #: Set when an article of first polls becomes news through this feed.
+    novelty: Novelty | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identified:
+    """What a document came to."""
+
+    #: Oldest first.
+    found: tuple[Found, ...] = ()
+    seen: tuple[Seen, ...] = ()
+    #: Items with nothing to know them by.
+    skipped: int = 0
+    #: Articles between the last document and this one may have gone unseen.
+    gap: bool = False
+    first_poll: bool = False
+
+
+# --- names -----------------------------------------------------------------------------------------------------------
+
+
+def normalise_link(url: str) -> str | None:
+    """The part of `url` that names a page, equal for all ways to write it; None where it names no single page.
+
+    http equals https; host in lower case; without default port, fragment, trailing slash and tracking parameters.
+    """
+    parts = _split(url)
+    if parts is None:
+        return None
+    path = _quoted(parts.path).rstrip("/")
+    query = _quoted("&".join(pair for pair in parts.query.split("&") if pair and not _is_tracking(pair)))
+    if not path and not query:
+        return None
+    return f"{_site(parts)}{path or '/'}{'?' + query if query else ''}"
+
+
+def _split(url: str) -> SplitResult | None:
+    """The parts of a web address; None for another scheme, no host, credentials or a broken port."""
+    try:
+        parts = urlsplit(url.strip())
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        return None
+    return parts if usable and parts.username is None else None
+
+
+def _site(parts: SplitResult) -> str:
+    host = (parts.hostname or "").rstrip(".")
+    if not host.isascii():
+        try:
+            host = host.encode("idna").decode("ascii")
+        except UnicodeError:
+            host = host.casefold()
+    return host if parts.port in (None, 80, 443) else f"{host}:{parts.port}"
+
+
+def _host(url: str | None) -> str | None:
+    parts = _split(url) if url else None
+    return None if parts is None else _site(parts)
+
+
+def _quoted(text: str) -> str:
+    return _ESCAPE.sub(lambda match: match.group().upper(), quote(text, safe=_UNQUOTED))
+
+
+def _is_tracking(pair: str) -> bool:
+    name, value = next(iter(parse_qsl(pair, keep_blank_values=True)), ("", ""))
+    # Medium adds source=rss-...; any other `source` may name the page.
+    return name.lower().startswith("utm_") or name.lower() in _TRACKING or (name == "source" and value[:3] == "rss")
+
+
+def _digest(*values: str) -> str:
+    return hashlib.sha256("\n".join(values).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def alias_of_link(link: str) -> Alias:
+    """The alias of a link that `normalise_link` has made equal."""
+    return _name(AliasKind.LINK, "", link)[0]
+
+
+# --- candidates ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Sharing:
+    """Guids and links that more than one article of a document has."""
+
+    guids: frozenset[str]
+    links: frozenset[str]
+    #: guid -> index of the earliest item that has it.
+    owners: Mapping[str, int]
+
+
+def candidates(document: Document, feed: Feed) -> tuple[Candidate, ...]:
+    """Each item of the document in its order, with the aliases that it can be known by."""
+    items = document.items
+    links = [normalise_link(item.link) if item.link else None for item in items]
+    sharing = _sharing(items, links)
+    home = _host(document.link) or _host(feed.settings.url) or ""
+    return tuple(
+        _candidate(index, item, link, sharing, feed.id, home)
+        for index, (item, link) in enumerate(zip(items, links, strict=True))
+    )
+
+
+def _sharing(items: Sequence[Item], links: Sequence[str | None]) -> _Sharing:
+    by_guid: dict[str, list[int]] = defaultdict(list)
+    by_link: dict[str, list[int]] = defaultdict(list)
+    for index, (item, link) in enumerate(zip(items, links, strict=True)):
+        if item.guid:
+            by_guid[item.guid].append(index)
+        if link:
+            by_link[link].append(index)
+    guids = frozenset(
+        guid for guid, rows in by_guid.items() if _differ(items, rows, [links[row] or items[row].link for row in rows])
+    )
+    shared = frozenset(
+        link for link, rows in by_link.items() if _differ(items, rows, [items[row].guid for row in rows])
+    )
+    return _Sharing(guids=guids, links=shared, owners={guid: _earliest(items, by_guid[guid]) for guid in guids})
+
+
+def _differ(items: Sequence[Item], rows: Sequence[int], others: Sequence[str | None]) -> bool:
+    """Whether rows that agree in one name are several articles: the other name and the title both differ."""
+    # What lacks the other name cannot agree in it.
+    distinct = {other or str(row) for row, other in zip(rows, others, strict=True)}
+    return len(distinct) > 1 and len({items[row].title for row in rows}) > 1
+
+
+def _earliest(items: Sequence[Item], rows: Sequence[int]) -> int:
+    """The row published first; without dates the lowest in the document, since feeds put the newest on top."""
+    dated = [(published, -row) for row in rows if (published := items[row].published) is not None]
+    return -min(dated)[1] if dated else rows[-1]
+
+
+def _candidate(index: int, item: Item, link: str | None, sharing: _Sharing, feed: str, home: str) -> Candidate:
+    host = _host(item.link) or ""
+    shared = item.guid in sharing.guids
+    named: list[tuple[Alias, str]] = []
+    if item.guid:
+        named += _guid_names(item, item.guid, link, feed, host, home)
+    if link and link not in sharing.links:
+        named.append(_name(AliasKind.LINK, "", link))
+    if not item.guid and item.title:
+        # With its link where it has one, so that it never joins two pages, yet still knows the item when another item
+        # of a later document no longer shares the link, or newly does.
+        value = "\n".join((item.title, str(item.published or ""), link or item.link or ""))
+        named.append(_name(AliasKind.TITLE_DATE, feed, value, host or home))
+    return Candidate(
+        item=item,
+        aliases=tuple(alias for alias, _ in named),
+        origins=tuple(origin for _, origin in named),
+        shared_guid=shared,
+        owns_guid=not shared or sharing.owners[item.guid or ""] == index,
+    )
+
+
+def _guid_names(item: Item, guid: str, link: str | None, feed: str, host: str, home: str) -> list[tuple[Alias, str]]:
+    # A guid that is a URL is the same everywhere; "123" is not, so that its origin needs the site.
+    names_page = normalise_link(guid) is not None
+    site = "" if names_page else host or home
+    # guid and link together come first: where one guid was seen on several articles only both tell them apart.
+    named = [
+        _name(AliasKind.GUID_LINK, feed, f"{guid}\n{link or item.link or item.title}", site),
+        _name(AliasKind.GUID, feed, guid, site),
+    ]
+    if host and names_page:
+        named.append(_name(AliasKind.GUID_URL, host, guid, site))
+    return named
+
+
+def _name(kind: AliasKind, scope: str, value: str, site: str = "") -> tuple[Alias, str]:
+    """An alias and the origin made of it: without the feed, hence the same after a restore and in a second copy."""
+    return Alias(kind=kind, scope=scope, digest=_digest(value)), f"{kind}:{_digest(value, site)}"
+
+
+# --- identity --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Entry:
+    """One article while a document is gone through."""
+
+    article: Article
+    candidate: Candidate
+    added: list[Alias] = field(default_factory=list)
+    is_new: bool = False
+    #: Position in the document.
+    index: int = 0
+
+
+def identify(candidates: Sequence[Candidate], known: Mapping[Alias, Article], feed: Feed, now: datetime) -> Identified:
+    """Which articles the candidates are, given the articles that `known` has for their aliases.
+
+    Each article occurs once, whatever the number of its items. An alias that is bound stays so: where the guid says one
+    article and the link another, the guid wins.
+    """
+    entries = _resolve(candidates, known, feed, now)
+    first_poll = feed.baseline_at is None and bool(entries)
+    chosen = _chosen(entries, feed) if first_poll else frozenset()
+    new = sorted((one for one in entries if one.is_new), key=lambda one: (one.article.published, -one.index))
+    found = tuple(_found(entry, _novelty(entry, chosen, feed, now, first_poll=first_poll)) for entry in new)
+    seen = tuple(_seen(entry, feed, now, first_poll=first_poll) for entry in entries if not entry.is_new)
+    return Identified(
+        found=found,
+        seen=seen,
+        skipped=sum(not candidate.aliases for candidate in candidates),
+        gap=not first_poll and _may_have_gap(entries, feed),
+        first_poll=first_poll,
+    )
+
+
+def _resolve(
+    candidates: Sequence[Candidate], known: Mapping[Alias, Article], feed: Feed, now: datetime
+) -> list[_Entry]:
+    """One entry for each article, in the document's order; the topmost of its items speaks for it."""
+    bound: dict[Alias, str] = {alias: article.id for alias, article in known.items()}
+    entries: dict[str, _Entry] = {}
+    articles = {article.id: article for article in known.values()}
+    for index, candidate in enumerate(candidates):
+        if not candidate.aliases:
+            continue
+        article = _match(candidate, bound, articles)
+        if article is None:
+            article = _article(candidate, bound, feed, now)
+            articles[article.id] = article
+            entries[article.id] = _Entry(article=article, candidate=candidate, is_new=True, index=index)
+        entry = entries.setdefault(article.id, _Entry(article=article, candidate=candidate, index=index))
+        for alias in _lasting(candidate):
+            if bound.setdefault(alias, article.id) == article.id and alias not in known and alias not in entry.added:
+                entry.added.append(alias)
+    return list(entries.values())
+
+
+def _match(candidate: Candidate, bound: Mapping[Alias, str], articles: Mapping[str, Article]) -> Article | None:
+    for alias in candidate.aliases:
+        article = articles.get(bound.get(alias, ""))
+        if article is not None and not _is_doubtful(alias, candidate, article):
+            return article
+    return None
+
+
+def _is_doubtful(alias: Alias, candidate: Candidate, article: Article) -> bool:
+    """A guid that several items share names an article only with the same link or title."""
+    if not candidate.shared_guid or alias.kind not in (AliasKind.GUID, AliasKind.GUID_URL):
+        return False
+    item = candidate.item
+    same_link = bool(item.link and article.link) and _same_page(item.link or "", article.link or "")
+    return not same_link and item.title != article.title
+
+
+def _same_page(one: str, other: str) -> bool:
+    return one == other or (normalise_link(one) or one) == (normalise_link(other) or other)
+
+
+def _lasting(candidate: Candidate) -> list[Alias]:
+    """The aliases that are bound for good; the others are only looked up."""
+    dropped: set[AliasKind] = set()
+    if not candidate.shared_guid:
+        dropped.add(AliasKind.GUID_LINK)
+    elif not candidate.owns_guid:
+        dropped |= {AliasKind.GUID, AliasKind.GUID_URL}
+    return [alias for alias in candidate.aliases if alias.kind not in dropped]
+
+
+def _article(candidate: Candidate, bound: Mapping[Alias, str], feed: Feed, now: datetime) -> Article:
+    item = candidate.item
+    first, origin = _first_name(candidate, bound)
+    return Article(
+        id=_digest(feed.id, first.kind, first.scope, first.digest),
+        feed=feed.id,
+        origin=origin,
+        link=item.link,
+        title=item.title,
+        summary=item.summary,
+        text=item.text,
+        author=item.author,
+        categories=item.categories,
+        language=feed.settings.language or item.language,
+        published=_counts_as(item, now),
+        stated=item.published,
+        first_seen=now,
+        pictures=item.pictures,
+        feeds=(feed.settings.name,),
+    )
+
+
+def _first_name(candidate: Candidate, bound: Mapping[Alias, str]) -> tuple[Alias, str]:
+    """The strongest alias that is free, with its origin; guid and link together only where the guid is taken."""
+    lasting = _lasting(candidate)
+    free = [
+        (alias, origin)
+        for alias, origin in zip(candidate.aliases, candidate.origins, strict=True)
+        if alias in lasting and alias not in bound
+    ]
+    return next((one for one in free if one[0].kind is AliasKind.GUID), free[0])
+
+
+def _counts_as(item: Item, now: datetime) -> datetime:
+    if item.published is None or now < item.published <= now + FUTURE_AFTER:
+        return now
+    return item.published
+
+
+# --- novelty ---------------------------------------------------------------------------------------------------------
+
+
+def _chosen(entries: Sequence[_Entry], feed: Feed) -> frozenset[str]:
+    """The ids of the articles that `first_run` lets through."""
+    rule = feed.settings.first_run
+    if rule.kind is FirstRun.ALL:
+        return frozenset(entry.article.id for entry in entries)
+    if rule.kind is FirstRun.NEWEST:
+        # An undated article counts as just published; equal ones keep the document's order.
+        newest = sorted(entries, key=lambda entry: entry.article.published, reverse=True)
+        return frozenset(entry.article.id for entry in newest[: rule.count])
+    if rule.kind is FirstRun.SINCE and rule.since is not None:
+        since = rule.since
+        return frozenset(one.article.id for one in entries if one.article.stated and one.article.published >= since)
+    return frozenset()
+
+
+def _novelty(entry: _Entry, chosen: frozenset[str], feed: Feed, now: datetime, *, first_poll: bool) -> Novelty:
+    if not first_poll:
+        return _since_last_poll(entry.article, feed, now)
+    is_future = entry.article.published > now
+    if entry.article.id in chosen:
+        return Novelty.FUTURE if is_future else Novelty.CHOSEN
+    # Earlier tries that failed or were empty: what came out since then would have been news.
+    stated = entry.article.stated
+    if feed.first_try is not None and stated is not None and feed.first_try < now and not is_future:
+        return Novelty.NEWS if entry.article.published >= feed.first_try else Novelty.BASELINE
+    return Novelty.BASELINE
+
+
+def _since_last_poll(article: Article, feed: Feed, now: datetime) -> Novelty:
+    if article.published > now:
+        return Novelty.FUTURE
+    if feed.last_good is not None and article.published < feed.last_good - BACKDATED_AFTER:
+        return Novelty.BACKDATED
+    return Novelty.NEWS
+
+
+def _found(entry: _Entry, novelty: Novelty) -> Found:
+    article = replace(entry.article, baseline=novelty is Novelty.BASELINE)
+    return Found(article=article, aliases=tuple(entry.added), novelty=novelty)
+
+
+def _seen(entry: _Entry, feed: Feed, now: datetime, *, first_poll: bool) -> Seen:
+    article = entry.article
+    further = not _has_shown(feed, article)
+    current = article
+    if article.feed == feed.id:
+        # Only the feed that showed it first speaks for an article: two feeds with other excerpts would edit it in turn.
+        current = _current(article, entry.candidate.item, feed)
+    edited = current != article
+    novelty = None
+    if further:
+        current = replace(current, feeds=(*current.feeds, feed.settings.name))
+        if article.baseline and not first_poll:
+            novelty = _since_last_poll(article, feed, now)
+            current = replace(current, baseline=False)
+    return Seen(article=current, added=tuple(entry.added), edited=edited, further=further, novelty=novelty)
+
+
+def _has_shown(feed: Feed, article: Article) -> bool:
+    # By id too: a feed that was given a new name has shown what it showed.
+    return article.feed == feed.id or feed.settings.name in article.feeds
+
+
+def _current(article: Article, item: Item, feed: Feed) -> Article:
+    """The article with the item's words; what it was first published as stays."""
+    return replace(
+        article,
+        link=item.link or article.link,
+        title=item.title,
+        summary=item.summary,
+        text=item.text,
+        author=item.author,
+        categories=item.categories,
+        language=feed.settings.language or item.language,
+        pictures=item.pictures,
+    )
+
+
+# --- the feed's memory -----------------------------------------------------------------------------------------------
+
+
+def _may_have_gap(entries: Sequence[_Entry], feed: Feed) -> bool:
+    """Whether the oldest item by date is unknown to this feed and newer than all that it had shown.
+
+    In a document without any date all articles must be unknown, which means that its window moved on altogether.
+    """
+    fresh = [entry.is_new or not _has_shown(feed, entry.article) for entry in entries]
+    dated = [(stated, is_fresh) for entry, is_fresh in zip(entries, fresh, strict=True) if (stated := _stated(entry))]
+    if not dated:
+        return bool(fresh) and all(fresh)
+    oldest = min(stated for stated, _ in dated)
+    is_news = feed.newest is None or oldest > feed.newest
+    return is_news and all(is_fresh for stated, is_fresh in dated if stated == oldest)
+
+
+def _stated(entry: _Entry) -> datetime | None:
+    return entry.candidate.item.published
+
+
+def next_feed_state(feed: Feed, identified: Identified, now: datetime) -> Feed:
+    """The feed after this good poll; one without articles changes nothing, since it showed nothing.
+
+    Were an empty document a look, what came out during an outage would be taken for backdated after it.
+    """
+    articles = [one.article for one in identified.found] + [one.article for one in identified.seen]
+    if not articles:
+        return feed
+    times = [min(article.stated, now) for article in articles if article.stated is not None]
+    if feed.newest is not None:
+        times.append(feed.newest)
+    return replace(feed, baseline_at=feed.baseline_at or now, last_good=now, newest=max(times, default=None))

@@ -1,0 +1,183 @@
+"""What the commands share: the option for the file, errors to exit codes, words for states and times."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+from zoneinfo import ZoneInfo
+
+import click
+
+from autopublish.errors import ConfigError, FeedError, StoreBusy, StoreError
+from autopublish.models import Delivery, State
+
+#: Done, something failed, wrong usage or configuration.
+DONE, FAILED, WRONG = 0, 1, 2
+
+DEFAULT_FILE = "autopublish.yaml"
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def config_option(command: _Command) -> _Command:
+    """The option that names the configuration file."""
+    option = click.option(
+        "-c",
+        "--config",
+        "config",
+        type=click.Path(path_type=Path, dir_okay=False),
+        default=lambda: Path(os.environ.get("AUTOPUBLISH_CONFIG", DEFAULT_FILE)),
+        show_default=f"{DEFAULT_FILE}, or $AUTOPUBLISH_CONFIG",
+        help="The configuration file.",
+    )
+    return option(command)
+
+
+def json_option(command: _Command) -> _Command:
+    """The option that asks for one JSON document on stdout."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document for machines.")(command)
+
+
+def in_words(command: _Command) -> _Command:
+    """Errors that the user can mend become one clear message and the right exit code."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except ConfigError as error:
+            for problem in error.problems:
+                say(str(problem))
+            raise SystemExit(WRONG) from None
+        except StoreBusy as error:
+            say(f"{error}; nothing to do")
+            raise SystemExit(DONE) from None
+        except StoreError as error:
+            say(str(error))
+            raise SystemExit(WRONG) from None
+        except FeedError as error:
+            say(f"the feed cannot be read: {error}")
+            raise SystemExit(FAILED) from None
+        except BrokenPipeError:
+            # The reader of our output went away; that is its good right.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise SystemExit(DONE) from None
+
+    return wrapped  # type: ignore[return-value] # the same signature, which Callable[..., Any] cannot say
+
+
+def say(words: str) -> None:
+    """Talk goes to stderr."""
+    click.echo(plain(words), err=True)
+
+
+def refuse(words: str) -> NoReturn:
+    """End with a message about wrong usage."""
+    say(words)
+    raise SystemExit(WRONG)
+
+
+def print_json(document: object) -> None:
+    """Data for machines goes to stdout."""
+    click.echo(json.dumps(document, ensure_ascii=False, indent=2))
+
+
+def plain(text: str) -> str:
+    """Text without characters that steer a terminal; line breaks stay."""
+    return "".join(char if char.isprintable() or char == "\n" else " " for char in text)
+
+
+def is_terminal() -> bool:
+    """Whether a person looks at stdout."""
+    return sys.stdout.isatty()
+
+
+def local(time: datetime | None, zone: ZoneInfo | None) -> str:
+    """A time as the operator reads it."""
+    if time is None:
+        return "never"
+    return f"{time.astimezone(zone):%Y-%m-%d %H:%M:%S}" if zone else f"{time:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def state_in_words(delivery: Delivery, zone: ZoneInfo | None, now: datetime) -> str:
+    """What a delivery's state means to its reader, with what to do where a person is needed."""
+    short = delivery.id[:8]
+    reason = delivery.reason or ""
+    match delivery.state:
+        case State.POSTED:
+            where = delivery.receipt.url or delivery.receipt.remote_id if delivery.receipt else ""
+            return f"posted {where}".strip()
+        case State.READY:
+            when = f"waits until {local(delivery.due, zone)}" if delivery.due > now else "waits for its turn"
+            return f"{when} ({reason})" if reason else when
+        case State.SENDING:
+            return "is being sent"
+        case State.VERIFYING:
+            return f"outcome unknown, next look {local(delivery.look_at, zone)}: {reason}"
+        case State.HELD:
+            return f"held: {reason}; `autopublish deliveries approve {short}` or `cancel {short}`"
+        case State.NEEDS_REVIEW:
+            return (
+                f"outcome unknown: {reason}; look at the account, then "
+                f"`autopublish deliveries resolve {short} --posted URL` or `--absent`"
+            )
+        case State.REJECTED:
+            return f"refused: {reason}; `autopublish deliveries retry {short}` or `cancel {short}`"
+        case State.CANCELLED:
+            return reason or "cancelled"
+
+
+def table(rows: Sequence[Sequence[str]], heads: Sequence[str], *, title: str | None = None) -> None:
+    """A table: drawn for a person at a terminal, aligned plain text in a pipe."""
+    if is_terminal():
+        _rich_table(rows, heads, title)
+        return
+    if title:
+        click.echo(title)
+    lines = [list(heads), *[[plain(cell).replace("\n", " ") for cell in row] for row in rows]]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(heads) - 1)]
+    for line in lines:
+        cells = [cell.ljust(width) for cell, width in zip(line, [*widths, 0], strict=True)]
+        click.echo("  ".join(cells).rstrip())
+
+
+def _rich_table(rows: Iterable[Sequence[str]], heads: Sequence[str], title: str | None) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(*heads, box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
+    for row in rows:
+        drawn.add_row(*(Text(plain(cell), style=_style(cell)) for cell in row))
+    Console(highlight=False).print(drawn)
+
+
+def _style(cell: str) -> str:
+    first = cell.split(" ", 1)[0].lower().rstrip(":,")
+    return _STYLES.get(first, "")
+
+
+_STYLES = {
+    "posted": "green",
+    "active": "green",
+    "ready": "cyan",
+    "waits": "cyan",
+    "verifying": "yellow",
+    "outcome": "yellow",
+    "held": "yellow",
+    "paused": "yellow",
+    "refused": "red",
+    "rejected": "red",
+    "needs_review": "red",
+    "auth_blocked": "red",
+    "failed": "red",
+    "filtered": "dim",
+    "cancelled": "dim",
+}

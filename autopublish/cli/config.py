@@ -1,0 +1,52 @@
+"""`autopublish config`: check the configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from autopublish.cli._common import WRONG, config_option, in_words, json_option, print_json, say
+from autopublish.errors import SecretError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def config() -> None:
+    """Check the configuration."""
+
+
+@config.command()
+@config_option
+@json_option
+@in_words
+def check(config: Path, *, as_json: bool) -> None:
+    """Read the whole file and every secret, and say all that is wrong; no network is used, nothing is written."""
+    from autopublish.config import load, resolve_secrets
+
+    found = load(config)
+    missing = {}
+    for account in found.accounts:
+        try:
+            resolve_secrets(account, base=config.absolute().parent)
+        except SecretError as error:
+            missing[account.name] = str(error)
+    if as_json:
+        print_json(
+            {
+                "file": str(config),
+                "feeds": [feed.name for feed in found.feeds],
+                "accounts": [account.name for account in found.accounts],
+                "warnings": [str(warning) for warning in found.warnings],
+                "secrets": missing,
+            }
+        )
+    else:
+        for warning in found.warnings:
+            say(f"warning: {warning}")
+        for name, reason in missing.items():
+            say(f"{config}: accounts.{name}: {reason}")
+        if not missing:
+            feeds, accounts = len(found.feeds), len(found.accounts)
+            click.echo(f"{config}: good ({feeds} feed{'s' * (feeds != 1)}, {accounts} account{'s' * (accounts != 1)})")
+    if missing:
+        raise SystemExit(WRONG)

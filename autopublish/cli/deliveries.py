@@ -1,0 +1,220 @@
+"""`autopublish deliveries`: list, approve, retry, cancel, resolve."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import click
+
+from autopublish import deliveries as moves
+from autopublish.app import App, build, look
+from autopublish.cli._common import (
+    FAILED,
+    config_option,
+    in_words,
+    json_option,
+    plain,
+    print_json,
+    refuse,
+    say,
+    state_in_words,
+    table,
+)
+from autopublish.models import Delivery, State
+
+_STATES = click.Choice([state.value.lower() for state in State])
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def deliveries() -> None:
+    """List deliveries, and decide about those that wait for a person."""
+
+
+@deliveries.command("list")
+@config_option
+@click.option("--state", type=_STATES, help="Only this state.")
+@click.option("--account", help="Only this account.")
+@click.option("--all", "everything", is_flag=True, help="Also what is posted or cancelled, newest first.")
+@click.option("-n", "--most", type=click.IntRange(1, 100_000), default=200, show_default=True)
+@json_option
+@in_words
+def list_(config: Path, state: str | None, account: str | None, most: int, *, everything: bool, as_json: bool) -> None:
+    """List what waits, is being looked up, or needs a person."""
+    app = look(config)
+    try:
+        rows = _chosen(app, state, most, everything=everything)
+        rows = [row for row in rows if account in (None, row.account)]
+        if as_json:
+            print_json([_document(app, row) for row in rows])
+        else:
+            _show(app, rows)
+    finally:
+        app.close()
+
+
+def _chosen(app: App, state: str | None, most: int, *, everything: bool) -> list[Delivery]:
+    if state is not None:
+        return list(app.store.in_state(State(state.upper()), most=most))
+    if everything:
+        return list(app.store.newest_deliveries(most))
+    open_states = (State.NEEDS_REVIEW, State.HELD, State.REJECTED, State.VERIFYING, State.SENDING, State.READY)
+    return [row for one in open_states for row in app.store.in_state(one, most=most)][:most]
+
+
+def _document(app: App, row: Delivery) -> dict[str, object]:
+    article = app.store.article(row.article)
+    return {
+        "id": row.id,
+        "article": article.link,
+        "title": article.title,
+        "account": row.account,
+        "part": row.part,
+        "occasion": row.occasion,
+        "state": row.state.value,
+        "reason": row.reason,
+        "url": row.receipt.url if row.receipt else None,
+        "due": row.due.isoformat(),
+        "next_look": row.look_at.isoformat() if row.look_at else None,
+        "allowed_by": row.allowed_by,
+    }
+
+
+def _show(app: App, rows: list[Delivery]) -> None:
+    if not rows:
+        say("nothing waits")
+        return
+    zone, now = ZoneInfo(app.config.timezone), datetime.now(UTC)
+    lines = []
+    for row in rows:
+        title = app.store.article(row.article).title
+        lines.append([row.id[:8], row.account, title[:50], state_in_words(row, zone, now)])
+    table(lines, ["id", "account", "article", "state"])
+
+
+# --- moves -----------------------------------------------------------------------------------------------------------
+
+
+def _selection(command: Callable[..., None]) -> Callable[..., None]:
+    """The ways to say which deliveries are meant."""
+    command = click.argument("ids", nargs=-1)(command)
+    command = click.option("--account", help="All of this account that the command can move (and --reason fits).")(
+        command
+    )
+    return click.option("--reason", help="All that are held for this reason, as `burst`.")(command)
+
+
+@deliveries.command()
+@_selection
+@config_option
+@in_words
+def approve(ids: tuple[str, ...], account: str | None, reason: str | None, config: Path) -> None:
+    """Let HELD deliveries go: by ID, or a whole batch by --account and --reason."""
+    _move(config, ids, account, reason, State.HELD, moves.approve, "let through")
+
+
+@deliveries.command()
+@_selection
+@config_option
+@in_words
+def retry(ids: tuple[str, ...], account: str | None, reason: str | None, config: Path) -> None:
+    """Try REJECTED or CANCELLED deliveries again, composed anew."""
+    _move(config, ids, account, reason, State.REJECTED, moves.retry, "to be tried again")
+
+
+@deliveries.command()
+@_selection
+@config_option
+@in_words
+def cancel(ids: tuple[str, ...], account: str | None, reason: str | None, config: Path) -> None:
+    """Give deliveries up: by ID, or a whole batch of HELD ones by --account and --reason."""
+    _move(config, ids, account, reason, State.HELD, moves.cancel, "cancelled")
+
+
+@deliveries.command()
+@click.argument("key", metavar="ID")
+@click.option("--posted", metavar="URL", help="It is on the account, at this address.")
+@click.option("--absent", is_flag=True, help="It is not there: compose it anew and send it.")
+@click.option("--drop", is_flag=True, help="Leave it, whatever it is.")
+@config_option
+@in_words
+def resolve(key: str, posted: str | None, config: Path, *, absent: bool, drop: bool) -> None:
+    """Say what you saw on the account of a delivery whose outcome is unknown."""
+    if sum((posted is not None, absent, drop)) != 1:
+        refuse("say one of --posted URL, --absent, --drop")
+    if posted is not None and not posted.startswith(("https://", "http://")):
+        refuse("--posted takes the address of the post, as https://…")
+    verdict = moves.Verdict.POSTED if posted else moves.Verdict.ABSENT if absent else moves.Verdict.DROP
+
+    def move(row: Delivery, who: str, now: datetime) -> Delivery:
+        return moves.resolve(row, verdict, posted, who, now)
+
+    _move(config, (key,), None, None, State.NEEDS_REVIEW, move, f"resolved: {verdict.value}")
+
+
+def _move(
+    config: Path,
+    ids: tuple[str, ...],
+    account: str | None,
+    reason: str | None,
+    batch: State,
+    move: Callable[[Delivery, str, datetime], Delivery],
+    done: str,
+) -> None:
+    if not ids and account is None and reason is None:
+        refuse("name deliveries by ID (see `autopublish deliveries list`), or a batch by --account and --reason")
+    app = build(config)
+    try:
+        rows = [_by_id(app, key) for key in ids] if ids else _batch(app, account, reason, batch)
+        failed = _apply(app, rows, move, done)
+    finally:
+        app.close()
+    if failed:
+        raise SystemExit(FAILED)
+
+
+def _by_id(app: App, key: str) -> Delivery:
+    text = key.lower()
+    if len(text) < 4 or not all(char in "0123456789abcdef" for char in text):
+        refuse(f"{key} is not an ID: give at least its first four characters, as `deliveries list` shows them")
+    found = app.store.by_prefix(text)
+    if not found:
+        refuse(f"there is no delivery {key}; see `autopublish deliveries list --all`")
+    if len(found) > 1:
+        refuse(f"several deliveries begin with {key}: give more of it")
+    return found[0]
+
+
+def _batch(app: App, account: str | None, reason: str | None, state: State) -> list[Delivery]:
+    rows = [
+        row
+        for row in app.store.in_state(state, most=1_000_000)
+        if account in (None, row.account) and (reason is None or (row.reason or "").split(":")[0] == reason)
+    ]
+    if not rows:
+        say("no delivery fits; nothing was changed")
+    return rows
+
+
+def _apply(app: App, rows: list[Delivery], move: Callable[[Delivery, str, datetime], Delivery], done: str) -> bool:
+    who, failed = getpass.getuser(), False
+    for row in rows:
+        try:
+            moved = move(row, who, app.now())
+        except moves.NotAllowed as error:
+            say(f"{row.id[:8]} ({row.account}): {error}")
+            failed = True
+            continue
+        warning = ""
+        if row.unclosed:
+            warning = "; an earlier attempt may be live: look at the account"
+        if app.store.change(row, moved, actor=who):
+            title = plain(app.store.article(row.article).title)
+            click.echo(f"{row.id[:8]} {row.account}: {done}: {title}{warning}")
+        else:
+            say(f"{row.id[:8]} ({row.account}) changed meanwhile: look again with `autopublish deliveries list`")
+            failed = True
+    return failed

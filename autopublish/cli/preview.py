@@ -1,0 +1,79 @@
+"""`autopublish preview`: posts as they would be, nothing written or sent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from autopublish.app import glance
+from autopublish.cli._common import config_option, in_words, json_option, plain, print_json
+
+if TYPE_CHECKING:
+    from autopublish.pipeline import Draft, Previewed
+
+
+@click.command()
+@click.argument("target", required=False)
+@config_option
+@click.option(
+    "-n",
+    "--newest",
+    "most",
+    type=click.IntRange(1, 100),
+    default=3,
+    show_default=True,
+    help="How many articles of each feed.",
+)
+@json_option
+@in_words
+def preview(target: str | None, config: Path, most: int, *, as_json: bool) -> None:
+    """Show the posts that articles would become; writes and sends nothing.
+
+    TARGET is the address of a feed or of an article; without it the configured feeds are shown. The address of a feed
+    is enough: without a configuration file each built-in network is shown with the default template.
+    """
+    shown = glance(config, target, most=most)
+    if as_json:
+        print_json([_document(one) for one in shown])
+        return
+    for one in shown:
+        _show(one)
+
+
+def _document(one: Previewed) -> dict[str, object]:
+    return {
+        "feed": one.feed,
+        "article": one.article.link,
+        "title": one.article.title,
+        "published": one.article.published.isoformat(),
+        "posts": [_draft(draft) for draft in one.drafts],
+    }
+
+
+def _draft(draft: Draft) -> dict[str, object]:
+    post = draft.post
+    return {
+        "account": draft.account,
+        "platform": draft.platform,
+        "text": post.text if post else None,
+        "length": post.length if post else None,
+        "room": post.room if post else None,
+        "shortened": list(post.shortened) if post else [],
+        "reason": draft.refusal or draft.problem,
+    }
+
+
+def _show(one: Previewed) -> None:
+    click.secho(plain(one.article.title or one.article.link or "(without title)"), bold=True)
+    for draft in one.drafts:
+        if draft.post is None:
+            why = f"not posted: {draft.refusal}" if draft.refusal else f"held: {draft.problem}"
+            click.echo(f"  {draft.account}: {plain(why)}")
+            continue
+        given = f", shortened: {', '.join(draft.post.shortened)}" if draft.post.shortened else ""
+        click.secho(f"  {draft.account} ({draft.platform}), {draft.post.length} of {draft.post.room}{given}", fg="cyan")
+        for line in plain(draft.post.text).split("\n"):
+            click.echo(f"    | {line}".rstrip())
+    click.echo()

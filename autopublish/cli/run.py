@@ -1,0 +1,192 @@
+"""`autopublish run`: one round of the whole line."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from autopublish.app import RunReport, build
+from autopublish.cli._common import (
+    DONE,
+    FAILED,
+    config_option,
+    in_words,
+    is_terminal,
+    json_option,
+    print_json,
+    say,
+    table,
+)
+from autopublish.models import AccountState, State
+
+if TYPE_CHECKING:
+    from autopublish.pipeline import Changed
+
+#: Reasons in a delivery's row that are one word for the table.
+_SHORT = 40
+
+
+@click.command()
+@config_option
+@json_option
+@in_words
+def run(config: Path, *, as_json: bool) -> None:
+    """Poll the feeds, post what is due, look at what is unknown, then stop.
+
+    In a pipe only what changed or newly needs a person is printed, so that cron mails nothing else.
+    """
+    app = build(config)
+    try:
+        report = app.run()
+    finally:
+        app.close()
+    if as_json:
+        print_json(as_document(report))
+    else:
+        _show(report)
+    raise SystemExit(exit_code(report))
+
+
+def exit_code(report: RunReport) -> int:
+    """1 if a feed could not be read, an account is blocked, or a delivery ended refused or in review."""
+    blocked = (AccountState.AUTH_BLOCKED, AccountState.SAFE_MODE)
+    ended_badly = (State.REJECTED, State.NEEDS_REVIEW)
+    failed = (
+        any(polled.failed for polled in report.polled)
+        or any(trouble.failed for trouble in report.troubles)
+        or any(standing.state in blocked for standing in report.standings.values())
+        or any(changed.delivery.state in ended_badly for changed in report.changed)
+    )
+    return FAILED if failed else DONE
+
+
+def as_document(report: RunReport) -> dict[str, object]:
+    """The report with the keys that the README writes down."""
+    counts = Counter(changed.delivery.state for changed in report.changed)
+    return {
+        "polled": [
+            {"feed": polled.feed, "status": polled.status, "new": polled.new, "reason": polled.reason}
+            for polled in report.polled
+        ],
+        "deliveries": [_delivery(changed) for changed in report.changed],
+        "accounts": [
+            {"account": name, "state": standing.state.value, "reason": _reason(report, name)}
+            for name, standing in report.standings.items()
+        ],
+        "counts": {
+            **{state.value.lower(): counts.get(state, 0) for state in State},
+            "new": sum(polled.new for polled in report.polled),
+        },
+    }
+
+
+def _reason(report: RunReport, account: str) -> str | None:
+    told = {trouble.account: trouble.reason for trouble in report.troubles}
+    return told.get(account) or report.standings[account].reason
+
+
+def _delivery(changed: Changed) -> dict[str, object]:
+    delivery, post = changed.delivery, changed.post
+    return {
+        "id": delivery.id,
+        "article": changed.article.link or changed.article.title,
+        "title": changed.article.title,
+        "account": delivery.account,
+        "part": delivery.part,
+        "occasion": delivery.occasion,
+        "state": delivery.state.value,
+        "url": delivery.receipt.url if delivery.receipt else None,
+        "text": post.text if post else None,
+        "length": post.length if post else None,
+        "room": post.room if post else None,
+        "reason": delivery.reason,
+    }
+
+
+# --- for people ------------------------------------------------------------------------------------------------------
+
+
+def _show(report: RunReport) -> None:
+    _tell_feeds(report)
+    if report.recovered:
+        say(f"{report.recovered} deliveries were left in the middle of a call by a run that ended; they are looked up")
+    if report.changed:
+        _show_table(report)
+        _show_homes(report)
+        _tell_people(report)
+    for trouble in report.troubles:
+        if is_terminal() or not trouble.told_before:
+            say(f"{trouble.account}: {trouble.reason}")
+    if is_terminal() and not report.changed:
+        say("nothing new")
+
+
+def _tell_feeds(report: RunReport) -> None:
+    for words in report.told:
+        say(words)
+    for polled in report.polled:
+        if polled.reason and (is_terminal() or not polled.told_before):
+            say(f"{polled.feed}: {polled.reason}")
+
+
+def _show_table(report: RunReport) -> None:
+    """Articles down, accounts across; what each account's delivery came to, and the length of its post."""
+    cells: dict[str, dict[str, str]] = {}
+    titles: dict[str, str] = {}
+    for changed in report.changed:
+        article = changed.article
+        titles[article.id] = article.title or article.link or article.id
+        cells.setdefault(article.id, {})[changed.delivery.account] = _cell(changed)
+    accounts = [name for name in report.standings if any(name in row for row in cells.values())]
+    rows = [
+        [_cut(titles[article], _SHORT), *(row.get(account, "") for account in accounts)]
+        for article, row in cells.items()
+    ]
+    table(rows, ["article", *accounts])
+
+
+def _cell(changed: Changed) -> str:
+    delivery, post = changed.delivery, changed.post
+    state = delivery.state.value.lower().replace("_", " ")
+    if delivery.state is State.CANCELLED:
+        return _cut(delivery.reason or state, _SHORT)
+    if delivery.state is State.READY:
+        state = "waiting"
+    if delivery.state in (State.HELD, State.REJECTED, State.NEEDS_REVIEW) and delivery.reason:
+        return _cut(f"{state}: {delivery.reason}", _SHORT)
+    return f"{state} {post.length}/{post.room}" if post else state
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1].rstrip() + "…"
+
+
+def _show_homes(report: RunReport) -> None:
+    posted = {changed.delivery.account for changed in report.changed if changed.delivery.state is State.POSTED}
+    for name in sorted(posted):
+        identity = report.standings[name].identity
+        if identity is not None and identity.url:
+            click.echo(f"{name}: {identity.url}")
+
+
+def _tell_people(report: RunReport) -> None:
+    """What newly needs a person, one line for each batch."""
+    batches = Counter(
+        (changed.delivery.account, changed.delivery.state, changed.delivery.reason or "")
+        for changed in report.changed
+        if changed.delivery.state in (State.HELD, State.NEEDS_REVIEW, State.REJECTED)
+    )
+    for (account, state, reason), count in sorted(batches.items()):
+        what = {
+            State.HELD: "approve` or `autopublish deliveries cancel",
+            State.NEEDS_REVIEW: "resolve",
+            State.REJECTED: "retry` or `autopublish deliveries cancel",
+        }[state]
+        noun = "post" if count == 1 else "posts"
+        say(
+            f"{account}: {count} {noun} {state.value}: {reason}. See `autopublish deliveries list --account {account} "
+            f"--state {state.value.lower()}`, then `autopublish deliveries {what}`"
+        )

@@ -1,0 +1,201 @@
+"""`autopublish status` and `autopublish why`: what the store knows, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+import click
+
+from autopublish.app import App, look
+from autopublish.cli._common import (
+    FAILED,
+    config_option,
+    in_words,
+    json_option,
+    local,
+    plain,
+    print_json,
+    say,
+    state_in_words,
+    table,
+)
+from autopublish.models import Article, Delivery, State
+
+if TYPE_CHECKING:
+    from autopublish.models import Feed, Standing
+
+_WAITS_FOR_PERSON = (State.HELD, State.NEEDS_REVIEW, State.REJECTED)
+
+
+@click.command()
+@config_option
+@json_option
+@in_words
+def status(config: Path, *, as_json: bool) -> None:
+    """Show feeds, accounts, what waits and what needs a person."""
+    app = look(config)
+    try:
+        if as_json:
+            print_json(_document(app))
+        else:
+            _show(app)
+    finally:
+        app.close()
+
+
+def _document(app: App) -> dict[str, object]:
+    return {
+        "store": str(app.store.path),
+        "articles": app.store.count_articles(),
+        "feeds": [_feed(feed) for feed in app.store.feeds()],
+        "accounts": [_account(standing) for standing in app.store.standings().values()],
+        "deliveries": [
+            {"account": count.account, "state": count.state.value, "reason": count.reason, "count": count.count}
+            for count in app.store.counts()
+        ],
+    }
+
+
+def _feed(feed: Feed) -> dict[str, object]:
+    return {
+        "feed": feed.settings.name,
+        "url": feed.settings.url,
+        "last_good": feed.last_good.isoformat() if feed.last_good else None,
+        "failures": feed.failures,
+        "not_before": feed.not_before.isoformat() if feed.not_before else None,
+        "gone": feed.gone,
+        "reason": feed.last_error,
+    }
+
+
+def _account(standing: Standing) -> dict[str, object]:
+    return {
+        "account": standing.account,
+        "platform": standing.platform,
+        "state": standing.state.value,
+        "reason": standing.reason,
+        "not_before": standing.not_before.isoformat() if standing.not_before else None,
+        "identity": standing.identity.name if standing.identity else None,
+    }
+
+
+def _show(app: App) -> None:
+    zone, now = ZoneInfo(app.config.timezone), datetime.now(UTC)
+    feeds = [
+        [feed.settings.name, local(feed.last_good, zone), _health(feed, zone, now), feed.settings.url]
+        for feed in app.store.feeds()
+    ]
+    table(feeds, ["feed", "last good poll", "health", "address"])
+    click.echo()
+    counts = app.store.counts()
+    accounts = []
+    for name, standing in app.store.standings().items():
+        waiting = sum(one.count for one in counts if one.account == name and one.state is State.READY)
+        posted = sum(one.count for one in counts if one.account == name and one.state is State.POSTED)
+        note = standing.reason or ""
+        if standing.not_before is not None and standing.not_before > now:
+            note = f"waits until {local(standing.not_before, zone)} {note}".strip()
+        who = standing.identity.name if standing.identity else "not asked yet"
+        accounts.append([name, standing.platform, who, standing.state.value, str(posted), str(waiting), note])
+    table(accounts, ["account", "platform", "who", "state", "posted", "waiting", "note"])
+    people = [one for one in counts if one.state in _WAITS_FOR_PERSON]
+    unknown = sum(one.count for one in counts if one.state is State.VERIFYING)
+    click.echo()
+    click.echo(f"{app.store.count_articles()} articles known, {unknown} outcomes being looked up")
+    if people:
+        click.echo("needs a person:")
+        for one in people:
+            reason = f" ({plain(one.reason)})" if one.reason else ""
+            click.echo(f"  {one.account}: {one.count} {one.state.value}{reason}: autopublish deliveries list")
+
+
+def _health(feed: Feed, zone: ZoneInfo, now: datetime) -> str:
+    if feed.gone:
+        return "gone (410)"
+    if feed.not_before is not None and feed.not_before > now:
+        return f"told to wait until {local(feed.not_before, zone)}"
+    if feed.failures:
+        return f"failed {feed.failures} times: {feed.last_error}"
+    return "good" if feed.last_good else "not polled yet"
+
+
+@click.command()
+@click.argument("article")
+@config_option
+@json_option
+@in_words
+def why(article: str, config: Path, *, as_json: bool) -> None:
+    """Say for each account what became of an article, and why.
+
+    ARTICLE is its address, or a part of it that no other article has.
+    """
+    app = look(config)
+    try:
+        found = app.find_article(article)
+        if len(found) != 1:
+            _not_one(found, article)
+        one = found[0]
+        answers = app.explain(one)
+        if as_json:
+            print_json(_why_document(one, answers))
+        else:
+            _why_words(app, one, answers)
+    finally:
+        app.close()
+
+
+def _not_one(found: Sequence[Article], text: str) -> None:
+    if not found:
+        say(f"no article with the address {text} was seen by any poll; `autopublish run` polls the feeds")
+    else:
+        say(f"several articles match {text}; give one of these addresses:")
+        for article in found:
+            say(f"  {article.link or article.id}  {article.title}")
+    raise SystemExit(FAILED)
+
+
+def _why_document(article: Article, answers: dict[str, Delivery | str]) -> dict[str, object]:
+    return {
+        "article": article.link,
+        "title": article.title,
+        "published": article.published.isoformat(),
+        "first_seen": article.first_seen.isoformat(),
+        "feeds": list(article.feeds),
+        "accounts": [_answer(account, answer) for account, answer in answers.items()],
+    }
+
+
+def _answer(account: str, answer: Delivery | str) -> dict[str, object]:
+    if isinstance(answer, str):
+        return {"account": account, "state": None, "reason": answer, "url": None, "delivery": None, "due": None}
+    return {
+        "account": account,
+        "state": answer.state.value,
+        "reason": answer.reason,
+        "url": answer.receipt.url if answer.receipt else None,
+        "delivery": answer.id,
+        "due": answer.due.isoformat(),
+    }
+
+
+def _why_words(app: App, article: Article, answers: dict[str, Delivery | str]) -> None:
+    zone, now = ZoneInfo(app.config.timezone), datetime.now(UTC)
+    click.secho(plain(article.title), bold=True)
+    click.echo(f"published {local(article.published, zone)}, first seen {local(article.first_seen, zone)}, ", nl=False)
+    click.echo(f"in {', '.join(article.feeds)}")
+    for account, answer in answers.items():
+        words = state_in_words(answer, zone, now) if isinstance(answer, Delivery) else answer
+        click.echo(f"  {account}: {plain(words)}")
+        if not isinstance(answer, Delivery):
+            continue
+        for event in app.store.events(answer.id):
+            reason = f": {event.why}" if event.why else ""
+            by = "" if event.actor == "autopublish" else f" by {event.actor}"
+            click.echo(f"      {local(event.at, zone)}  {event.what}{by}{plain(reason)}")
+        for attempt in app.store.attempts(answer.id):
+            evidence = f": {attempt.evidence}" if attempt.evidence else ""
+            click.echo(f"      {local(attempt.started, zone)}  attempt: {attempt.outcome.value}{plain(evidence)}")

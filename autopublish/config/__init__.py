@@ -1,0 +1,97 @@
+"""YAML -> Config: feeds and accounts as the operator wrote them, validated whole.
+
+Knows no platform: `platforms.load(name).Settings` says what an account's own keys are. Importing this module costs
+neither YAML nor pydantic: a run whose file has the digest of the last valid one loads neither.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from autopublish import __version__
+from autopublish.errors import ConfigError, Problem
+from autopublish.models import Account, FeedSettings
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+#: 1,000 feeds and as many accounts take a quarter of it.
+_MOST_BYTES = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """One valid configuration file."""
+
+    path: Path
+    #: Of the file's bytes and the program's version.
+    digest: str
+    #: IANA name.
+    timezone: str
+    #: `sqlite:///` and an absolute path, so four slashes.
+    store: str
+    feeds: tuple[FeedSettings, ...]
+    accounts: tuple[Account, ...]
+    #: URL or mail address where the admin of a site finds the operator.
+    contact: str | None
+    warnings: tuple[Problem, ...]
+
+
+def digest_of(path: Path) -> str:
+    """What changes when the file's bytes or the program's version change.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
+    return _digest(_read(path))
+
+
+def load(path: Path) -> Config:
+    """The configuration in the file.
+
+    Raises:
+        ConfigError: all that is wrong with it, each with its place, key, what was expected and a near spelling.
+    """
+    source = _read(path)
+    from autopublish.config._build import build
+
+    return build(source, path=path, digest=_digest(source))
+
+
+def resolve_secrets(account: Account, *, base: Path) -> tuple[BaseModel, bytes]:
+    """The account's settings with the values of its secrets, and bytes of which a fingerprint can be made.
+
+    The bytes change with any secret and with what else the file says of the login; they hold the secrets, so that only
+    a salted digest of them may be kept. `base` is the folder of the YAML file.
+
+    Raises:
+        SecretError: a secret is missing, empty or a sample; names the reference and the remedy, never the value.
+    """
+    from autopublish.config._secrets import resolve
+
+    return resolve(account.settings, account.name, base=base)
+
+
+def _digest(source: bytes) -> str:
+    return hashlib.sha256(__version__.encode() + b"\0" + source).hexdigest()
+
+
+def _read(path: Path) -> bytes:
+    """The file's bytes, within bounds."""
+    try:
+        with path.open("rb") as file:
+            source = file.read(_MOST_BYTES + 1)
+    except FileNotFoundError:
+        raise ConfigError(
+            Problem(file=str(path), message="there is no such file; make it with: autopublish init")
+        ) from None
+    except OSError as error:
+        raise ConfigError(Problem(file=str(path), message=f"cannot be read: {error.strerror}")) from error
+    if len(source) > _MOST_BYTES:
+        raise ConfigError(
+            Problem(file=str(path), message=f"larger than {_MOST_BYTES:,} bytes; is this the right file?")
+        )
+    return source

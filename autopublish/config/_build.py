@@ -1,0 +1,261 @@
+"""The file's tree to a `Config`: feeds, defaults, accounts, each with its platform's own keys."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel
+
+from autopublish import platforms
+from autopublish.config import Config
+from autopublish.config._report import Path as KeyPath
+from autopublish.config._report import Report, keys_of, unknown_key
+from autopublish.config._schema import AccountKeys, Context, FeedKeys, TopKeys, check_name, suggest
+from autopublish.config._secrets import check_secrets, transform
+from autopublish.config._yaml import Node, Place, read
+from autopublish.errors import ConfigError
+from autopublish.models import Account, FeedSettings
+from autopublish.platforms._base import Platform
+
+_SECTIONS = ("feeds", "defaults", "accounts")
+_START = Place(line=1, column=1)
+
+
+def build(source: bytes, *, path: Path, digest: str) -> Config:
+    """The configuration that the file says.
+
+    Raises:
+        ConfigError: all that is wrong with it.
+    """
+    report = Report(str(path))
+    root = _root(source, report)
+    _refuse_nothing(root, (), report)
+    context, top = _top(root, path.absolute().parent, report)
+    feeds = _feeds(root, context, top, report)
+    context["feeds"] = frozenset(_section(root, "feeds"))
+    accounts = _Accounts(root, context, report).build()
+    _warn_of_short_ages(accounts, feeds, root, report)
+    if report.problems or top is None:
+        raise ConfigError(*report.problems)
+    return Config(
+        path=path.absolute(),
+        digest=digest,
+        timezone=top.timezone,
+        store=top.store,
+        feeds=feeds,
+        accounts=accounts,
+        contact=top.contact,
+        warnings=tuple(report.warnings),
+    )
+
+
+def _root(source: bytes, report: Report) -> Node:
+    """The mapping at the top of the file.
+
+    Raises:
+        ConfigError: it is no YAML, or no mapping.
+    """
+    try:
+        text = source.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = source.count(b"\n", 0, error.start) + 1
+        report.add(Place(line=line, column=1), (), "this line is not UTF-8; save the file as UTF-8")
+        raise ConfigError(*report.problems) from None
+    root = read(text, file=report.file)
+    if root is None:
+        report.add(_START, (), 'the file is empty; it needs at least "feeds:" and "accounts:"')
+    elif not isinstance(root.value, Mapping):
+        report.add(root.place, (), 'expected keys at the top of the file, such as "feeds:" and "accounts:"')
+    if root is None or report.problems:
+        raise ConfigError(*report.problems)
+    return root
+
+
+def _refuse_nothing(node: Node, path: KeyPath, report: Report) -> None:
+    """A problem for each key without a value; all of `defaults` may be commented out."""
+    for key, child in node.entries.items():
+        _refuse_nothing(child, (*path, key), report)
+    if isinstance(node.value, tuple):
+        for child in node.value:
+            _refuse_nothing(child, path, report)
+    if node.value is None and path not in {(section,) for section in _SECTIONS}:
+        report.add(node.place, path, "there is no value here; write one, or remove the line")
+
+
+def _top(root: Node, base: Path, report: Report) -> tuple[Context, TopKeys | None]:
+    """The single values at the top, and what the rest of the file is read with."""
+    known = (*TopKeys.model_fields, *_SECTIONS)
+    for key, node in root.entries.items():
+        if key not in known:
+            report.add(node.key, (key,), unknown_key(key, known))
+    context = Context(base=base, zone=ZoneInfo("UTC"), feeds=frozenset())
+    top = report.validate(TopKeys, _part(root, TopKeys), (), context)
+    if top is not None:
+        context["zone"] = ZoneInfo(top.timezone)
+    return context, top
+
+
+def _section(root: Node, name: str) -> Mapping[str, Node]:
+    """The entries of a section of the file."""
+    return root.entries[name].entries if name in root.entries else {}
+
+
+def _named(root: Node, section: str, report: Report) -> Mapping[str, Node]:
+    """The entries of a section whose keys are names, of which there must be one at least."""
+    node = root.entries.get(section)
+    entries = _section(root, section)
+    if node is not None and node.value is not None and not isinstance(node.value, Mapping):
+        report.add(node.place, (section,), "expected names with their keys indented below")
+    elif not entries:
+        one = section.removesuffix("s")
+        place = node.key if node else _START
+        report.add(place, (section,), f'at least one {one} is required: a name under "{section}:", its keys below it')
+    for name, child in entries.items():
+        if problem := check_name(name):
+            report.add(child.key, (section, name), problem)
+    return entries
+
+
+def _part(node: Node, keys: type[BaseModel], *, but: Collection[str] = ()) -> Node:
+    """The mapping with those of its entries that `keys` knows."""
+    known = {*keys_of(keys)} - {*but}
+    return node.with_value({key: child for key, child in node.entries.items() if key in known})
+
+
+def _feeds(root: Node, context: Context, top: TopKeys | None, report: Report) -> tuple[FeedSettings, ...]:
+    """The feeds that are right."""
+    feeds = []
+    for name, node in _named(root, "feeds", report).items():
+        keys = report.validate(FeedKeys, node, ("feeds", name), context)
+        if keys is not None:
+            feeds.append(_feed(name, keys, top.contact if top else None))
+    return tuple(feeds)
+
+
+def _feed(name: str, keys: FeedKeys, contact: str | None) -> FeedSettings:
+    """The feed that keys mean."""
+    return FeedSettings(
+        name=name,
+        url=keys.url,
+        every=keys.every,
+        first_run=keys.first_run,
+        allow_private=keys.allow_private,
+        language=keys.language,
+        contact=contact,
+    )
+
+
+class _Accounts:
+    """Builds the accounts, each over the file's defaults."""
+
+    def __init__(self, root: Node, context: Context, report: Report) -> None:
+        self.root = root
+        self.context = context
+        self.report = report
+        self._loaded: dict[str, type[Platform]] = {}
+
+    def build(self) -> tuple[Account, ...]:
+        """The accounts that are right."""
+        defaults = self._defaults()
+        named = _named(self.root, "accounts", self.report)
+        accounts = [self._account(name, node, defaults) for name, node in named.items()]
+        return tuple(account for account in accounts if account is not None)
+
+    def _defaults(self) -> AccountKeys:
+        """What the file says for all accounts."""
+        node = self.root.entries.get("defaults")
+        if node is None or node.value is None:
+            return AccountKeys()
+        return self.report.validate(AccountKeys, node, ("defaults",), self.context) or AccountKeys()
+
+    def _account(self, name: str, node: Node, defaults: AccountKeys) -> Account | None:
+        """One account, None if something is wrong with it."""
+        path: KeyPath = ("accounts", name)
+        if not isinstance(node.value, Mapping):
+            self.report.add(node.place, path, 'expected keys below the name, such as "platform:"')
+            return None
+        own = self.report.validate(AccountKeys, _part(node, AccountKeys), path, self.context)
+        platform = self._platform(node, path)
+        if platform is None:
+            return None
+        settings = self._settings(platform, node, path)
+        if own is None or settings is None:
+            return None
+        return _account(name, str(node.entries["platform"].value), own.over(defaults), settings)
+
+    def _platform(self, node: Node, path: KeyPath) -> type[Platform] | None:
+        """The adapter that the account names, None if there is none or it does not load."""
+        named = node.entries.get("platform")
+        path = (*path, "platform")
+        if named is None:
+            self.report.add(node.key, path, f"this key is required; {suggest('', platforms.available())}")
+        elif not isinstance(named.value, str):
+            self.report.add(named.place, path, suggest("", platforms.available()))
+        elif named.value in self._loaded:
+            return self._loaded[named.value]
+        else:
+            return self._load(named.value, named.place, path)
+        return None
+
+    def _load(self, name: str, place: Place, path: KeyPath) -> type[Platform] | None:
+        """The adapter's class, remembered for the next account."""
+        try:
+            self._loaded[name] = platforms.load(name)
+        except (ImportError, LookupError) as error:
+            available = platforms.available()
+            unknown = f"unknown platform; {suggest(name, available)}"
+            self.report.add(place, path, f"the platform does not load: {error}" if name in available else unknown)
+        return self._loaded.get(name)
+
+    def _settings(self, platform: type[Platform], node: Node, path: KeyPath) -> BaseModel | None:
+        """The platform's own keys, its paths absolute and its secrets still references."""
+        common = {*AccountKeys.model_fields, "platform"}
+        own = _part(node, platform.Settings, but=common)
+        for key, child in node.entries.items():
+            if key not in common and key not in own.entries:
+                self.report.add(child.key, (*path, key), unknown_key(key, {*common, *keys_of(platform.Settings)}))
+        base = self.context["base"]
+        safe = check_secrets(platform.Settings, own, path, self.report, base=base)
+        settings = self.report.validate(platform.Settings, safe, path, self.context)
+        if settings is None:
+            return None
+        placed = transform(settings, lambda value, _: base / value if isinstance(value, Path) else value)
+        assert isinstance(placed, BaseModel)
+        return placed
+
+
+def _account(name: str, platform: str, keys: AccountKeys, settings: BaseModel) -> Account:
+    """The account that keys and settings mean."""
+    return Account(
+        name=name,
+        platform=platform,
+        template=keys.template,
+        hashtags=keys.hashtags.rules(),
+        feeds=tuple(dict.fromkeys(keys.feeds)),
+        only=keys.only.filter() if keys.only else None,
+        never=keys.never.filter() if keys.never else None,
+        delay=keys.delay,
+        max_age=keys.max_age,
+        burst=keys.burst,
+        at_most=keys.at_most,
+        settle=keys.settle,
+        on_unknown=keys.on_unknown,
+        languages=keys.languages,
+        allow_private=keys.allow_private,
+        settings=settings,
+    )
+
+
+def _warn_of_short_ages(
+    accounts: tuple[Account, ...], feeds: tuple[FeedSettings, ...], root: Node, report: Report
+) -> None:
+    """A warning for each account whose articles may be too old before its feed is asked again."""
+    for account in accounts:
+        taken = (feed for feed in feeds if not account.feeds or feed.name in account.feeds)
+        slow = next((feed for feed in taken if account.max_age is not None and account.max_age < feed.every), None)
+        if slow is not None:
+            path = ("accounts", account.name, "max_age")
+            words = f'shorter than "every" of the feed {slow.name}: what it shows may be stale before it is posted'
+            report.warn(root.find(path).key, path, words)

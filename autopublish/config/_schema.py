@@ -1,0 +1,400 @@
+"""What may stand in the file: pydantic models of its keys, every value given as text.
+
+Defaults are those of `autopublish.models`. Errors are `ValueError` with the words that a person reads.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import zoneinfo
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta, tzinfo
+from pathlib import Path
+from typing import Annotated, Literal, Self, TypedDict
+from urllib.parse import unquote, urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationInfo,
+    model_validator,
+)
+
+from autopublish.models import (
+    Account,
+    FeedSettings,
+    Filter,
+    FirstRun,
+    FirstRunRule,
+    HashtagRules,
+    OnUnknown,
+    RateWindow,
+)
+
+#: What an account posts that says nothing else.
+TEMPLATE = "{{ title }}\n\n{{ link }}\n{{ hashtags }}\n"
+
+_ACCOUNT = Account(name="", platform="", template=TEMPLATE)
+_FEED = FeedSettings(name="", url="")
+_HASHTAGS = HashtagRules()
+
+_UNITS = {
+    "s": timedelta(seconds=1),
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+    "w": timedelta(weeks=1),
+}
+_PERIODS = {"minute": "1m", "hour": "1h", "day": "1d", "week": "1w"}
+_LONGEST = timedelta(days=3650)
+_SHORTEST_POLL = timedelta(seconds=30)
+#: A pattern is compiled at start and run on every article.
+_PATTERN_LENGTH = 1000
+
+
+class Context(TypedDict):
+    """What validators need to know of the rest of the file."""
+
+    #: The folder that relative paths start from.
+    base: Path
+    #: What dates without an offset are in.
+    zone: tzinfo
+    #: Names of the feeds.
+    feeds: frozenset[str]
+
+
+def suggest(word: str, known: Iterable[str]) -> str:
+    """What to write instead of `word`: the nearest of `known`, else all of them."""
+    choices = sorted(known)
+    near = difflib.get_close_matches(word.lower(), choices, n=1)
+    return f'did you mean "{near[0]}"?' if near else f"expected {_either(choices)}"
+
+
+def _either(choices: list[str]) -> str:
+    """`a, b or c`."""
+    return " or ".join([", ".join(choices[:-1]), choices[-1]]) if len(choices) > 1 else "".join(choices)
+
+
+def _context(info: ValidationInfo) -> Context:
+    context: Context | None = info.context
+    assert context is not None
+    return context
+
+
+# --- values ----------------------------------------------------------------------------------------------------------
+
+
+def parse_duration(value: object) -> timedelta:
+    """The time that a number and its unit name, such as `5m`.
+
+    Raises:
+        ValueError: it is no such text, or longer than ten years.
+    """
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,3})?) ?([smhdw])", value, re.ASCII) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("expected a number with its unit s, m, h, d or w, such as 90s, 5m, 24h or 2d")
+    if float(match[1]) * _UNITS[match[2]].total_seconds() > _LONGEST.total_seconds():
+        raise ValueError("expected at most 3650d")
+    return float(match[1]) * _UNITS[match[2]]
+
+
+def _parse_rate(value: object) -> RateWindow:
+    """A rate such as `12/hour` or `3/10m`."""
+    match = re.fullmatch(r"(\d{1,6}) ?/ ?(\w.*)", value, re.ASCII) if isinstance(value, str) else None
+    if match is None or int(match[1]) < 1:
+        raise ValueError("expected a number of posts and a time, such as 12/hour, 100/day or 3/10m; or none")
+    period = parse_duration(_PERIODS.get(match[2], match[2]))
+    if not period:
+        raise ValueError("expected a time longer than 0")
+    return RateWindow(count=int(match[1]), period=period)
+
+
+def _parse_first_run(value: object, info: ValidationInfo) -> FirstRunRule:
+    """The rule for a feed's first poll."""
+    word, _, rest = value.strip().partition(" ") if isinstance(value, str) else ("", "", "")
+    if word in {FirstRun.NONE, FirstRun.ALL} and not rest:
+        return FirstRunRule(kind=FirstRun(word))
+    if word == FirstRun.NEWEST and re.fullmatch(r"[1-9]\d{0,4}", rest.strip(), re.ASCII):
+        return FirstRunRule(kind=FirstRun.NEWEST, count=int(rest))
+    if word == FirstRun.SINCE:
+        return FirstRunRule(kind=FirstRun.SINCE, since=_parse_date(rest.strip(), _context(info)["zone"]))
+    raise ValueError('expected none, all, "newest 3" or "since 2026-01-31"')
+
+
+def _parse_date(text: str, zone: tzinfo) -> datetime:
+    """A date or time in ISO 8601 as UTC; without an offset it is in `zone`."""
+    try:
+        stated = datetime.fromisoformat(text)
+        return (stated if stated.tzinfo else stated.replace(tzinfo=zone)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValueError('expected a date after "since", such as 2026-01-31 or 2026-01-31T18:00') from None
+
+
+def _none(value: object) -> object:
+    """`none` switches a rule off."""
+    return None if value == "none" else value
+
+
+def _zero(value: object) -> object:
+    """`none` is no time at all."""
+    return "0s" if value in ("none", "0") else value
+
+
+def _as_rates(value: object) -> object:
+    """`none` switches the rule off; one rate may stand where a list is expected."""
+    return [] if value == "none" else _as_list(value)
+
+
+def _as_list(value: object) -> object:
+    """One value may stand where a list is expected."""
+    return [value] if isinstance(value, str) else value
+
+
+def check_name(value: str) -> str | None:
+    """Why no feed or account can have this name, None if it can."""
+    if re.fullmatch(r"[A-Za-z0-9_-]{1,64}", value, re.ASCII):
+        return None
+    return "expected a name of at most 64 letters (a to z), digits, - and _"
+
+
+def _check_zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        names = {name.lower(): name for name in zoneinfo.available_timezones()}
+        near = difflib.get_close_matches(value.lower(), names, n=1)
+        hint = f'did you mean "{names[near[0]]}"?' if near else "expected a name such as Europe/Berlin or UTC"
+        raise ValueError(f"unknown time zone; {hint}") from None
+    return value
+
+
+def _check_age(value: timedelta | None) -> timedelta | None:
+    if value is not None and not value:
+        raise ValueError("expected a time longer than 0; none switches the rule off")
+    return value
+
+
+def _check_every(value: timedelta) -> timedelta:
+    if value < _SHORTEST_POLL:
+        raise ValueError("expected at least 30s: sites refuse those who ask too often")
+    return value
+
+
+def _place_store(value: str, info: ValidationInfo) -> str:
+    """The store's URL with an absolute path."""
+    scheme, found, rest = value.partition("://")
+    path = rest.removeprefix("/")
+    if not found or scheme != "sqlite" or not rest.startswith("/") or not path or "\0" in path:
+        raise ValueError("expected sqlite:///PATH, such as sqlite:///autopublish.db or sqlite:////srv/autopublish.db")
+    return f"sqlite:///{_context(info)['base'] / path}"
+
+
+def _check_contact(value: str) -> str:
+    if not re.fullmatch(r"(https?://|mailto:)?[^\s@<>()]+(@[^\s@<>()]+)?", value) or not re.search(r"@|://", value):
+        raise ValueError("expected a mail address or a URL, where the admin of a site finds you")
+    return value
+
+
+def _check_language(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*", value):
+        raise ValueError("expected a language tag, such as id, en or pt-BR")
+    return value
+
+
+def _place_url(value: str, info: ValidationInfo) -> str:
+    """The address as it is, or the `file:` URL of a local file."""
+    if re.search(r"[\s\x00-\x1f]", value.strip()) and "://" in value:
+        raise ValueError("expected an address without spaces")
+    scheme = value.partition(":")[0].lower() if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:(?!\d)", value) else ""
+    if scheme in {"http", "https"}:
+        return _check_web(value)
+    if scheme == "file":
+        return _file_url(_local_path(value), info)
+    if scheme:
+        raise ValueError("expected an address that begins with http:// or https://, or the path of a file")
+    if _looks_like_host(value):
+        raise ValueError("write https:// in front of a web address, or ./ in front of the path of a file")
+    return _file_url(value, info)
+
+
+def _check_web(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        whole = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        whole = False
+    if not whole or not re.match(r"https?://", value, re.IGNORECASE):
+        raise ValueError("expected an address such as https://news.example/feed/")
+    if "@" in parts.netloc:
+        raise ValueError("a user and password in the address would be stored and shown; remove them")
+    return value
+
+
+def _looks_like_host(value: str) -> bool:
+    """Whether a path without a scheme is rather `news.example/feed`."""
+    first, slash, _ = value.partition("/")
+    name = re.fullmatch(r"(?:[\w-]+\.)+([a-z]{2,})(:\d+)?|localhost(:\d+)?|[\w.-]+:\d+", first, re.IGNORECASE)
+    files = {"xml", "rss", "atom", "json", "rdf", "feed", "txt"}
+    return name is not None and (bool(slash) or (name[1] or "").lower() not in files)
+
+
+def _local_path(value: str) -> str:
+    """The path in a `file:` URL."""
+    parts = urlsplit(value)
+    if parts.netloc not in {"", "localhost"}:
+        raise ValueError("a file: address names a file of this machine: file:///path/of/feed.xml")
+    return unquote(parts.path)
+
+
+def _file_url(path: str, info: ValidationInfo) -> str:
+    if not path.strip() or "\0" in path:
+        raise ValueError("expected an address such as https://news.example/feed/, or the path of a file")
+    return (_context(info)["base"] / path).as_uri()
+
+
+def _check_pattern(value: str) -> str:
+    """The regular expression, which compiles."""
+    import regex
+
+    if not value or len(value) > _PATTERN_LENGTH:
+        raise ValueError(f"expected a regular expression of 1 to {_PATTERN_LENGTH} characters")
+    try:
+        regex.compile(value)
+    except regex.error as error:
+        raise ValueError(f"this regular expression cannot be read: {error}") from None
+    return value
+
+
+def _check_template(value: str) -> str:
+    """The template, which renders with what an article has."""
+    from autopublish.posts import check_template
+
+    if problem := check_template(value):
+        raise ValueError(problem)
+    return value
+
+
+def _check_feed(value: str, info: ValidationInfo) -> str:
+    known = _context(info)["feeds"]
+    if value not in known:
+        raise ValueError(f'there is no feed "{value}"; {suggest(value, known)}' if known else "no feed has this name")
+    return value
+
+
+def _check_text(value: str) -> str:
+    if not value.strip():
+        raise ValueError("expected text, found an empty one")
+    return value
+
+
+def _strip_hash(value: str) -> str:
+    return _check_text(value.strip().removeprefix("#"))
+
+
+Text = Annotated[str, AfterValidator(_check_text)]
+Texts = Annotated[tuple[Text, ...], BeforeValidator(_as_list)]
+Duration = Annotated[timedelta, PlainValidator(parse_duration, json_schema_input_type=str)]
+Rate = Annotated[RateWindow, PlainValidator(_parse_rate, json_schema_input_type=str)]
+Language = Annotated[str, AfterValidator(_check_language)]
+Hashtag = Annotated[str, AfterValidator(_strip_hash)]
+Hashtags = Annotated[tuple[Hashtag, ...], BeforeValidator(_as_list)]
+Template = Annotated[str, AfterValidator(_check_text), AfterValidator(_check_template)]
+
+
+# --- keys ------------------------------------------------------------------------------------------------------------
+
+
+class Keys(BaseModel):
+    """A mapping of the file whose keys are all known; what is not set has the default of `autopublish.models`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class TopKeys(Keys):
+    """The keys at the top of the file that are single values."""
+
+    timezone: Annotated[str, AfterValidator(_check_zone)] = "UTC"
+    store: Annotated[str, AfterValidator(_place_store), Field(validate_default=True)] = "sqlite:///autopublish.db"
+    contact: Annotated[str, AfterValidator(_check_contact)] | None = None
+
+
+class FeedKeys(Keys):
+    """One feed."""
+
+    url: Annotated[str, AfterValidator(_place_url)]
+    every: Annotated[Duration, AfterValidator(_check_every)] = _FEED.every
+    first_run: Annotated[FirstRunRule, PlainValidator(_parse_first_run, json_schema_input_type=str)] = _FEED.first_run
+    allow_private: bool = _FEED.allow_private
+    language: Language | None = _FEED.language
+
+
+class HashtagKeys(Keys):
+    """How categories and tags become hashtags."""
+
+    sources: Annotated[tuple[Literal["categories", "tags"], ...], BeforeValidator(_as_list), Field(alias="from")] = (
+        "categories",
+    )
+    most: Annotated[int, Field(ge=0, le=30)] = _HASHTAGS.most
+    always: Hashtags = _HASHTAGS.always
+    never: Hashtags = _HASHTAGS.never
+    aliases: dict[Text, Hashtag] = Field(default_factory=dict)
+
+    def rules(self) -> HashtagRules:
+        """The rules that these keys mean."""
+        return HashtagRules(
+            sources=self.sources, most=self.most, always=self.always, never=self.never, aliases=self.aliases
+        )
+
+
+class FilterKeys(Keys):
+    """A rule over articles."""
+
+    categories: Texts = ()
+    words: Texts = ()
+    authors: Texts = ()
+    matching: Annotated[str, AfterValidator(_check_pattern)] | None = None
+
+    @model_validator(mode="after")
+    def _has_a_condition(self) -> Self:
+        if not (self.categories or self.words or self.authors or self.matching):
+            raise ValueError("expected at least one of categories, words, authors or matching")
+        return self
+
+    def filter(self) -> Filter:
+        """The filter that these keys mean."""
+        return Filter(categories=self.categories, words=self.words, authors=self.authors, matching=self.matching)
+
+
+class AccountKeys(Keys):
+    """What every account may say, whatever its platform; `defaults` may say the same."""
+
+    template: Template = _ACCOUNT.template
+    hashtags: HashtagKeys = HashtagKeys()
+    feeds: Annotated[tuple[Annotated[str, AfterValidator(_check_feed)], ...], BeforeValidator(_as_list)] = ()
+    only: FilterKeys | None = None
+    never: FilterKeys | None = None
+    delay: Annotated[Duration, BeforeValidator(_zero)] = _ACCOUNT.delay
+    max_age: Annotated[Duration | None, BeforeValidator(_none), AfterValidator(_check_age)] = _ACCOUNT.max_age
+    burst: Annotated[Annotated[int, Field(ge=1)] | None, BeforeValidator(_none)] = _ACCOUNT.burst
+    at_most: Annotated[tuple[Rate, ...], BeforeValidator(_as_rates)] = _ACCOUNT.at_most
+    settle: Duration | None = _ACCOUNT.settle
+    on_unknown: OnUnknown = _ACCOUNT.on_unknown
+    languages: Annotated[tuple[Language, ...], BeforeValidator(_as_list)] = _ACCOUNT.languages
+    allow_private: bool = _ACCOUNT.allow_private
+
+    def over(self, defaults: AccountKeys) -> AccountKeys:
+        """These keys where they are set, those of `defaults` where not.
+
+        Hashtags are merged key by key, so that an account can change `most` alone; every other value counts whole.
+        """
+        own = {name: getattr(self, name) for name in self.model_fields_set}
+        if "hashtags" in own:
+            tags = {name: getattr(self.hashtags, name) for name in self.hashtags.model_fields_set}
+            own["hashtags"] = defaults.hashtags.model_copy(update=tags)
+        return defaults.model_copy(update=own)

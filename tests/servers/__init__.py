@@ -1,0 +1,1 @@
+"""Servers on loopback that do exactly what a test tells them to."""
