@@ -127,6 +127,7 @@ def _site(parts: SplitResult) -> str:
             host = host.encode("idna").decode("ascii")
         except UnicodeError:
             host = host.casefold()
+    host = f"[{host}]" if ":" in host else host
     return host if parts.port in (None, 80, 443) else f"{host}:{parts.port}"
 
 
@@ -136,7 +137,7 @@ def _host(url: str | None) -> str | None:
 
 
 def _quoted(text: str) -> str:
-    return _ESCAPE.sub(lambda match: match.group().upper(), quote(text, safe=_UNQUOTED))
+    return _ESCAPE.sub(lambda match: match.group().upper(), quote(text, safe=_UNQUOTED, errors="replace"))
 
 
 def _is_tracking(pair: str) -> bool:

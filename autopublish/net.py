@@ -20,7 +20,7 @@ import struct
 import threading
 import time
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Final
@@ -249,8 +249,10 @@ def _ipv4_of_nat64(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address:
     return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
 
 
-def _connect(host: str, port: int, call: _Call, options: tuple[tuple[int, int, int | bytes], ...]) -> socket.socket:
-    """A socket connected to the first address of `host` that is allowed and accepts.
+def _connect(
+    host: str, port: int, call: _Call, options: Iterable[tuple[int, int, int | bytes]]
+) -> tuple[socket.socket, str]:
+    """A socket connected to the first address of `host` that is allowed and accepts, and that address.
 
     Raises:
         OSError: the name has no address, or none accepted.
@@ -275,7 +277,7 @@ def _connect(host: str, port: int, call: _Call, options: tuple[tuple[int, int, i
             sock.close()
             raise
         else:
-            return sock
+            return sock, str(address[0])
     raise failure
 
 
@@ -338,10 +340,9 @@ class _Plain(HTTPConnection):
     def _new_conn(self) -> socket.socket:
         call = _call_of_this_thread()
         try:
-            sock = _connect(self._dns_host, self.port, call, tuple(self.socket_options or ()))
+            sock, self._peer = _connect(self._dns_host, self.port, call, self.socket_options or ())
         except OSError as error:
             raise NewConnectionError(self, "no connection") from error
-        self._peer = str(sock.getpeername()[0])
         call.attach(sock)
         return sock
 
@@ -566,11 +567,14 @@ def _reason(error: BaseException) -> str:
 
 
 def _cause(error: BaseException) -> BaseException | None:
-    """What may stand in a traceback below our error: the layers between quote the URL, so the root alone."""
+    """What may stand in a traceback below our error: what a guard raised, or what the operating system said.
+
+    The layers between quote the URL; http.client quotes headers that it refuses and answers that it cannot read.
+    """
     root = _root(error)
     if isinstance(root, _Stopped):
         return root.__cause__
-    return None if isinstance(root, _WORDY) else root
+    return root if isinstance(root, OSError) and not isinstance(root, _WORDY) else None
 
 
 def _whole(reply: Reply) -> Reply:

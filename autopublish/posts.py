@@ -42,6 +42,8 @@ DEFAULT_TEMPLATE = """\
 VARIABLES = ("title", "link", "hashtags", "summary", "text", "author", "categories", "feed", "published")
 #: Most characters that a template may give.
 OUTPUT_CAP = 100_000
+#: Most characters of an article's text that a template sees: with all else that is capped it stays below `OUTPUT_CAP`.
+BODY_CAP = 60_000
 #: Most characters of a link, and of the card's title and summary.
 LINK_CAP = 4_000
 CARD_CAP = 300
@@ -132,7 +134,7 @@ def compose(article: Article, account: Account, limits: TextLimits, *, picture: 
 
 def _draft(article: Article, account: Account, limits: TextLimits) -> _Draft:
     summary = clean(article.summary)
-    text = clean_lines(article.text)
+    text = clean_lines(article.text, longest=BODY_CAP)
     return _Draft(
         title=clean(article.title) or _for_card(summary or " ".join(text.split())),
         summary=summary,
@@ -256,6 +258,8 @@ def check_template(source: str) -> str | None:
             )
     except TemplateSyntaxError as error:
         return f"line {error.lineno}: {error.message}"
+    except RecursionError:
+        return "the template is nested too deep"
     return _fails_with(source, _FULL_SAMPLE, "") or _fails_with(source, _BARE_SAMPLE, " (an article with only a title)")
 
 
@@ -498,9 +502,10 @@ def _encoded(part: str) -> str:
 
 
 def _quoted(link: str) -> str:
-    """The link as an alert may show it."""
-    shown = link if len(link) <= 100 else link[:100] + "…"
-    return ascii(shown) if any(unicodedata.category(character)[0] == "C" for character in shown) else f"<{shown}>"
+    """The link as an alert may show it: one short line without a password."""
+    hidden = re.sub(r"//[^/]*@", "//…@", link)
+    shown = hidden if len(hidden) <= 100 else hidden[:100] + "…"
+    return f"<{shown}>" if shown.isprintable() else ascii(shown)
 
 
 # --- filters ---------------------------------------------------------------------------------------------------------

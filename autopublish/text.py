@@ -339,15 +339,18 @@ _MARKUP = re.compile(
       | <[!?/][^>]*+(?:>|\Z)""",
     re.IGNORECASE | re.DOTALL | re.VERBOSE,
 )
-# A line break before and after, or an empty line where the value is 2.
+# Controls that no text holds once its white space is folded: a block, and a paragraph, begins or ends here.
+_BLOCK, _PARAGRAPH = "\x1e", "\x1d"
 _BREAKS = {
-    **dict.fromkeys(("p", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "pre", "ul", "ol", "dl", "table", "hr"), 2),
-    **dict.fromkeys(("figure", "article", "section", "aside", "header", "footer"), 2),
-    **dict.fromkeys(
-        ("br", "div", "li", "tr", "dt", "dd", "figcaption", "caption", "address", "main", "nav", "body"), 1
-    ),
-    **dict.fromkeys(("form", "fieldset", "details", "summary"), 1),
+    **dict.fromkeys(("p", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "pre", "ul", "ol", "dl"), _PARAGRAPH),
+    **dict.fromkeys(("table", "hr", "figure", "article", "section", "aside", "header", "footer"), _PARAGRAPH),
+    **dict.fromkeys(("div", "li", "tr", "dt", "dd", "figcaption", "caption", "address", "main", "nav"), _BLOCK),
+    **dict.fromkeys(("body", "form", "fieldset", "details", "summary"), _BLOCK),
+    "br": "\n",
+    "td": " ",
+    "th": " ",
 }
+_RUN_OF_BREAKS = re.compile(r"[ \n\x1d\x1e]+")
 _DROPPED = {
     *("script", "style", "template", "noscript", "head", "title", "textarea", "select"),
     *("iframe", "object", "audio", "video", "svg", "math"),
@@ -365,7 +368,15 @@ def html_to_text(source: str) -> str:
     Entities are decoded once, scripts, styles and embedded media are dropped, each line is as `clean` leaves it. Any
     nesting is read in linear time; what lies beyond `HTML_CAP` characters of HTML or `TEXT_CAP` of text is left out.
     """
-    return clean_lines("".join(_pieces(source[:HTML_CAP])))
+    return clean_lines(_RUN_OF_BREAKS.sub(_broken, "".join(_pieces(source[:HTML_CAP]))))
+
+
+def _broken(run: re.Match[str]) -> str:
+    """What a run of blanks and breaks comes to: a blank, a new line, or an empty line."""
+    breaks = run.group()
+    if _PARAGRAPH in breaks or breaks.count("\n") > 1:
+        return "\n\n"
+    return "\n" if breaks.strip(" ") else " "
 
 
 def _pieces(source: str) -> Iterator[str]:
@@ -385,9 +396,7 @@ def _pieces(source: str) -> Iterator[str]:
 def _shown(name: str, attributes: str) -> str:
     """What a tag itself adds to the text."""
     if name in _BREAKS:
-        return "\n" * _BREAKS[name]
-    if name in {"td", "th"}:
-        return " "
+        return _BREAKS[name]
     if name == "img" and _EMOJI_IMAGE.search(attributes):
         alt = _ALT.search(attributes)
         return _decoded(alt[1] or alt[2] or "") if alt else ""

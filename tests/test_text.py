@@ -33,7 +33,9 @@ ENGLAND = "\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007
 #: Texts made of what is hard: joiners, marks, isolates, emoji, scripts, blanks.
 HARD_TEXT = st.text(
     alphabet=st.one_of(
-        st.sampled_from("ab Z.,…\n\t\u00a0é漢한ไทยक्षمی\u0301\u0308\u200b\u200c\u200d\ufe0f\u202e\u2066\u2067\u2069👩🏽🇮🇩❤♂1#*\u20e3"),
+        st.sampled_from(
+            "ab Z.,…\n\t\u00a0é漢한ไทยक्षمی\u0301\u0308\u200b\u200c\u200d\ufe0f\u202e\u2066\u2067\u2069👩🏽🇮🇩❤♂1#*\u20e3"
+        ),
         st.sampled_from(["\x00", "\x1b", "\ud800", "\u00ad", "\u200f", "\U0001f3f4", "\U000e0067", "\U000e007f"]),
         st.characters(),
     ),
@@ -119,9 +121,8 @@ def test_cleaning_twice_changes_nothing_more_and_gives_one_encodable_line(text: 
     once = clean(text)
     assert clean(once) == once
     assert once == " ".join(once.split())
-    assert once.encode()
+    assert once.encode().decode() == once
     assert not regex.search(r"[\p{Cc}\p{Cs}\u202a-\u202e\u200b]|\p{M}{5}", once)
-
 
 
 @pytest.mark.fault("H07")
@@ -166,7 +167,7 @@ def test_an_ordinary_title_does_not_load_the_regex_library() -> None:
     [
         pytest.param("", 0, 0, 0, 0, id="empty"),
         pytest.param("Kaltim", 6, 6, 6, 6, id="Latin"),
-        pytest.param("“é” – …", 7, 7, 7, 7, id="punctuation"),
+        pytest.param("“é” – …", 7, 7, 7, 8, id="punctuation"),
         pytest.param("e\u0301", 1, 2, 2, 1, id="composed before weighing"),
         pytest.param("東京", 2, 2, 2, 4, id="Han"),
         pytest.param("한국", 2, 2, 2, 4, id="Hangul"),
@@ -258,7 +259,7 @@ def test_a_text_fits_by_units_and_by_bytes(limits: TextLimits, text: str, fits: 
         pytest.param("e\u0301e\u0301e\u0301", 4, "e\u0301…", id="marks stay with their letter"),
         pytest.param("abc", 1, "", id="no letter fits"),
         pytest.param("!!!!", 3, "", id="nothing but punctuation"),
-        pytest.param("a \u2067bcd\u2069 efghij", 5, "a b…", id="no isolate is left open"),
+        pytest.param("a \u2067bcd\u2069 efghij", 5, "a bc…", id="no isolate is left open"),
     ],
 )
 def test_the_longest_beginning_that_fits_ends_well(text: str, most: int, expected: str) -> None:
@@ -309,6 +310,7 @@ def test_a_long_text_is_cut_with_few_questions() -> None:
         pytest.param("<p>One</p>\n\n<p>Two<br/>lines</p>", "One\n\nTwo\nlines", id="paragraphs and breaks"),
         pytest.param("<ul><li>a</li><li>b</li></ul>", "a\nb", id="list"),
         pytest.param("<table><tr><td>a</td><td>b</td></tr><tr><td>c</td></tr></table>", "a b\nc", id="table"),
+        pytest.param("a<br><br>b<div><div>c</div></div>d<br/></p>e", "a\n\nb\nc\nd\n\ne", id="breaks in a row"),
         pytest.param("A <b>bold</b>, <a href='x'>linked</a>\n word", "A bold, linked word", id="inline"),
         pytest.param("R&amp;B &#8230; &lt;b&gt; &nbsp;x", "R&B … <b> x", id="entities"),
         pytest.param("&amp;#038; &amp;lt;", "&#038; &lt;", id="entities once"),
@@ -363,7 +365,9 @@ def test_f17_bad_character_references_do_not_raise(source: str, expected: str) -
     assert html_to_text(source) == expected
 
 
-@pytest.mark.parametrize("unit", ["<b>", "<", "<a ", "<!--", '<a b="', "<a =", "<script>", "</", "&", "&#0", "<!", "<svg/>"])
+@pytest.mark.parametrize(
+    "unit", ["<b>", "<", "<a ", "<!--", '<a b="', "<a =", "<script>", "</", "&", "&#0", "<!", "<svg/>"]
+)
 def test_hostile_html_takes_time_in_proportion_to_its_size(unit: str) -> None:
     small, large = unit * (30_000 // len(unit)), unit * (240_000 // len(unit))
     assert seconds(lambda: html_to_text(large)) < max(0.05, 40 * seconds(lambda: html_to_text(small)))
@@ -371,4 +375,4 @@ def test_hostile_html_takes_time_in_proportion_to_its_size(unit: str) -> None:
 
 def test_html_and_its_text_are_bounded() -> None:
     assert len(html_to_text("word " * 100_000)) <= TEXT_CAP
-    assert html_to_text("<p>" * (HTML_CAP // 3 + 1) + "late") == ""
+    assert html_to_text("<p>" * (HTML_CAP // 3) + "x late") == "x"

@@ -89,8 +89,16 @@ def print_json(document: object) -> None:
 
 
 def plain(text: str) -> str:
-    """Text without characters that steer a terminal; line breaks stay."""
-    return "".join(char if char.isprintable() or char == "\n" else " " for char in text)
+    """Text without characters that steer a terminal; line breaks and the joiners of emoji stay."""
+    return "".join(char if char.isprintable() or char in "\n\u200c\u200d" else " " for char in text)
+
+
+def columns(text: str) -> int:
+    """How many columns of a terminal the text takes."""
+    from unicodedata import combining, east_asian_width
+
+    wide = sum(east_asian_width(char) in "WF" for char in text)
+    return len(text) + wide - sum(bool(combining(char)) for char in text)
 
 
 def is_terminal() -> bool:
@@ -141,9 +149,9 @@ def table(rows: Sequence[Sequence[str]], heads: Sequence[str], *, title: str | N
     if title:
         click.echo(title)
     lines = [list(heads), *[[plain(cell).replace("\n", " ") for cell in row] for row in rows]]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(heads) - 1)]
+    widths = [max(columns(line[place]) for line in lines) for place in range(len(heads) - 1)]
     for line in lines:
-        cells = [cell.ljust(width) for cell, width in zip(line, [*widths, 0], strict=True)]
+        cells = [cell + " " * (width - columns(cell)) for cell, width in zip(line, [*widths, 0], strict=True)]
         click.echo("  ".join(cells).rstrip())
 
 

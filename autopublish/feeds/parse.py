@@ -88,7 +88,8 @@ def _feedparser(data: bytes, url: str) -> Any:
 def _item(entry: _Entry, guid: str | None, site: _Site) -> Item:
     link = _link(entry, guid, site.url)
     sources = list(_sources(entry))
-    body = max(sources, key=len, default="")
+    # feedparser puts the excerpt first; a body of one line may well be shorter.
+    body = sources[-1] if sources else ""
     text = _plain(body, link, site)
     # feedparser gives the body as summary too where there is only one of them.
     excerpt = next((_plain(source, link, site) for source in sources if source != body), None)

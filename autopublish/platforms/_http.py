@@ -1,7 +1,7 @@
 """What an adapter asks the network with: answers as values, failures as the reaction that they need.
 
-Reading and staging may reuse a connection; the irreversible call goes over a fresh one, once, and knows whether its first
-byte has left. This module knows no platform: a status is a fact here, and its meaning the adapter's.
+Reading and staging may reuse a connection; the irreversible call goes over a fresh one, once, and knows whether its
+first byte has left. This module knows no platform: a status is a fact here, and its meaning the adapter's.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Answer:
         return value
 
     def wait(self) -> timedelta | None:
-        """How long Retry-After asks us to stay away, by the server's own clock, at most 7 days; None if it does not say.
+        """How long Retry-After asks us to stay away, by the server's own clock, at most 7 days; None without it.
 
         Source: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
         """

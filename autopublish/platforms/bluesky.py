@@ -132,7 +132,7 @@ class Bluesky(Platform):
             DeliveryError: Unauthorized if the credentials are refused; NotSent or RateLimited if they were not judged.
         """
         session = self._logged_in()
-        return Identity(id=session.did, name=session.handle)
+        return Identity(id=session.did, name=session.handle, url=f"https://bsky.app/profile/{session.did}")
 
     def stage(self, post: Post, stage: Stage) -> Stage:
         """The picture is uploaded and its reference kept; nothing is visible, the same bytes give the same reference.

@@ -84,6 +84,14 @@ class _Entry:
 _ENTRIES: Final = TypeAdapter(_Entry)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shown:
+    """A post that the page shows, and how."""
+
+    entry: _Entry
+    card: str
+
+
 class Page(Platform):
     """The posts of one account in one folder."""
 
@@ -111,8 +119,8 @@ class Page(Platform):
         self.look = settings.looks_like.value
         self.limits = _LIMITS[settings.looks_like]
         self._folder = settings.folder.absolute()
-        #: What the last rebuild showed: a post's file never changes, so no drain reads one twice.
-        self._shown: dict[str, _Entry] = {}
+        #: What the page showed last: a post's file never changes, so no drain reads or draws one twice.
+        self._shown: dict[str, _Shown] = {}
 
     def whoami(self) -> Identity:
         """The folder and its title; nothing is made.
@@ -216,37 +224,27 @@ class Page(Platform):
         """
         try:
             _sync(self._folder / "posts")
-            newest = self._newest(max(self.settings.newest, _IN_FEEDS))
-            _put(self._folder / "index.html", self._index(newest[: self.settings.newest]))
-            _put(self._folder / "feed.json", self._json_feed(newest[:_IN_FEEDS]))
-            _put(self._folder / "feed.xml", self._rss(newest[:_IN_FEEDS]))
+            shown = self._newest(max(self.settings.newest, _IN_FEEDS))
+            in_feeds = [one.entry for one in shown[:_IN_FEEDS]]
+            _put(self._folder / "index.html", self._index([one.card for one in shown[: self.settings.newest]]))
+            _put(self._folder / "feed.json", self._json_feed(in_feeds))
+            _put(self._folder / "feed.xml", self._rss(in_feeds))
         except OSError as error:
             raise OutcomeUnknown(f"the post is in place, the page is not drawn anew: {_evidence(error)}") from error
 
-    def _newest(self, count: int) -> list[_Entry]:
+    def _newest(self, count: int) -> list[_Shown]:
         """The newest posts of all accounts in the folder, the newest first; what cannot be read is left out."""
-        shown: dict[str, _Entry] = {}
+        shown: dict[str, _Shown] = {}
         for file in _files(self._folder):
-            entry = self._shown.get(file.stem) or _read(file)
-            if entry is not None:
-                shown[entry.key] = entry
+            one = self._shown.get(file.stem) or _draw(_read(file))
+            if one is not None:
+                shown[file.stem] = one
             if len(shown) == count:
                 break
         self._shown = shown
         return list(shown.values())
 
-    def _index(self, entries: Sequence[_Entry]) -> bytes:
-        drawn = [
-            cards.draw(
-                entry.post,
-                look=entry.look,
-                account=entry.account,
-                url=f"#{entry.key}",
-                picture_src=entry.post.picture.path if entry.post.picture else None,
-                anchor=entry.key,
-            )
-            for entry in entries
-        ]
+    def _index(self, drawn: Sequence[str]) -> bytes:
         lead = "The newest post." if len(drawn) == 1 else f"The newest {len(drawn)} posts, as they went out."
         feeds = {"application/rss+xml": ("RSS", "feed.xml"), "application/feed+json": ("JSON Feed", "feed.json")}
         return _encoded(cards.page(drawn, title=self.settings.title, lead=lead, feeds=feeds))
@@ -260,7 +258,7 @@ class Page(Platform):
             **({"feed_url": self._address("feed.json")} if self.settings.base_url else {}),
             "items": [self._json_item(entry) for entry in entries],
         }
-        return _encoded(json.dumps(feed, ensure_ascii=False, indent=1))
+        return _encoded(json.dumps(feed, ensure_ascii=False))
 
     def _json_item(self, entry: _Entry) -> dict[str, object]:
         post = entry.post
@@ -385,6 +383,22 @@ def _evidence(error: OSError) -> str:
 
 
 # --- values ----------------------------------------------------------------------------------------------------------
+
+
+def _draw(entry: _Entry | None) -> _Shown | None:
+    """The post as the page shows it."""
+    if entry is None:
+        return None
+    picture = entry.post.picture
+    card = cards.draw(
+        entry.post,
+        look=entry.look,
+        account=entry.account,
+        url=f"#{entry.key}",
+        picture_src=picture.path if picture else None,
+        anchor=entry.key,
+    )
+    return _Shown(entry=entry, card=card)
 
 
 def _add(parent: ET.Element, name: str, text: str) -> ET.Element:

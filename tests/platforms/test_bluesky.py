@@ -214,7 +214,9 @@ def test_what_is_no_handle_is_refused_at_once(written: str) -> None:
 
 
 def test_whoami_names_the_did_and_the_handle(bluesky: Bluesky) -> None:
-    assert bluesky.whoami() == Identity(id=FakePds.did, name="kaltim.test")
+    assert bluesky.whoami() == Identity(
+        id=FakePds.did, name="kaltim.test", url=f"https://bsky.app/profile/{FakePds.did}"
+    )
 
 
 def test_one_login_serves_everything_that_an_adapter_does(bluesky: Bluesky, pds: FakePds) -> None:

@@ -7,13 +7,15 @@
     with Wire(script) as wire:
         ...  # ask wire.url
 
-What a script raises because the client went away is part of the play; anything else fails the test when the server stops.
+What a script raises because the client went away is part of the play; anything else fails the test when the server
+stops.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import select
 import socket
 import ssl
 import struct
@@ -38,8 +40,8 @@ class Peer:
         self._buffer = bytearray()
 
     def read_head(self) -> bytes:
-        """The request up to its blank line, or what came of it before the client closed."""
-        while b"\r\n\r\n" not in self._buffer and self._fill():
+        """The request up to its blank line, or what came of it before the client closed or the server was stopped."""
+        while b"\r\n\r\n" not in self._buffer and self._await() and self._fill():
             pass
         end = self._buffer.find(b"\r\n\r\n")
         return self._take(end + 4 if end >= 0 else len(self._buffer))
@@ -57,6 +59,15 @@ class Peer:
         while len(self._buffer) < count and self._fill():
             pass
         return self._take(count)
+
+    def _await(self) -> bool:
+        """Whether there is something to read or the client closed; False once the server is stopped."""
+        if isinstance(self.sock, ssl.SSLSocket) and self.sock.pending():
+            return True
+        while not self.wire.stopping.is_set():
+            if select.select([self.sock], [], [], 0.02)[0]:
+                return True
+        return False
 
     def _fill(self) -> bool:
         block = self.sock.recv(65_536)

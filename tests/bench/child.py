@@ -1,0 +1,66 @@
+"""Runs of the program in a process of its own, which dies where it is told to.
+
+The process is forked from a helper that has imported everything, so that one costs a few milliseconds.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+
+# Loaded by the helper, so that no child pays for what the program imports late.
+import autopublish.feeds.parse
+import autopublish.media
+import autopublish.pipeline._drain  # noqa: F401
+from autopublish.net import Client
+from autopublish.posts import check_template
+from autopublish.store import _store
+from tests.bench import runner
+from tests.bench.points import PointedDatabase, PointedHttp, Points
+from tests.bench.runner import Setup
+
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(["pytest", "tests.bench.child"])
+
+# The template's engine is loaded by its first use.
+assert check_template("{{ title }}") is None
+
+#: More runs than any scenario takes.
+MOST_RUNS = 60
+#: By the real clock; only a broken test comes near it.
+PATIENCE_SECONDS = 60
+
+
+def start(setup: Setup, log: Path, *, die_at: int | None = None) -> ForkServerProcess:
+    """A process that runs until all is quiet, moving the clock, or dies at the point of this number."""
+    process = _CONTEXT.Process(target=_run_until_quiet, args=(setup, log, die_at))
+    process.start()
+    return process
+
+
+def end_of(process: ForkServerProcess) -> int:
+    """How the process ended: 0, or the negative number of the signal that killed it."""
+    process.join(PATIENCE_SECONDS)
+    if process.exitcode is None:
+        process.kill()
+        process.join()
+        raise AssertionError("the child did not end")
+    code = process.exitcode
+    process.close()
+    return code
+
+
+def _run_until_quiet(setup: Setup, log: Path, die_at: int | None) -> None:
+    points = Points(log, die_at=die_at)
+    PointedDatabase.points = staticmethod(points)
+    _store.Database = PointedDatabase  # type: ignore[misc] # in this process alone
+
+    def http(client: Client) -> PointedHttp:
+        return PointedHttp(client, points)
+
+    for _ in range(MOST_RUNS):
+        runner.run(setup, edge=points, http=http)
+        if not runner.move_to_work(setup):
+            return
+    raise AssertionError("it never gets quiet")
