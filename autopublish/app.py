@@ -122,6 +122,8 @@ class App:
         self._config = config
         self._loading = Lock()
         self._clock = clock
+        #: Each is used by the one thread that drains its account.
+        self._connections: dict[str, Connection] = {}
 
     def close(self) -> None:
         """Close the store and every connection."""
@@ -176,11 +178,17 @@ class App:
         from autopublish.platforms._http import Http
 
         settings, material = resolve_secrets(account, base=self.path.absolute().parent)
+        fingerprint = self._fingerprint(material)
+        known = self._connections.get(account.name)
+        if known is not None and known.fingerprint == fingerprint:
+            return known  # with its session: one login a process
         platform = platforms.load(account.platform)(
             settings,  # type: ignore[arg-type] # resolve_secrets keeps the class, which is the platform's own
             Http(self.client, allow_private=account.allow_private),
         )
-        return Connection(platform=platform, fingerprint=self._fingerprint(material))
+        connection = Connection(platform=platform, fingerprint=fingerprint)
+        self._connections[account.name] = connection
+        return connection
 
     def _fingerprint(self, material: bytes) -> str:
         """A digest that tells whether secrets changed and nothing else: salted, and slow to guess from."""

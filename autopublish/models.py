@@ -280,7 +280,7 @@ class Post:
     #: As the network counts it, and how much it takes.
     length: int = 0
     room: int = 0
-    #: What had to give way to fit: `summary`, `title`, `hashtags`.
+    #: What had to give way to fit: `text`, `summary`, `title`, `hashtags`.
     shortened: tuple[str, ...] = ()
 
 

@@ -20,6 +20,7 @@ COMMANDS = {
     "why": ("status:why", "Say for each account what became of an article, and why."),
     "deliveries": ("deliveries:deliveries", "List deliveries, and decide about those that wait for a person."),
     "config": ("config:config", "Check the configuration."),
+    "platforms": ("platforms:platforms", "List the platforms, or show what one needs and does."),
 }
 
 
