@@ -204,8 +204,10 @@ class App:
 
     # --- run ---------------------------------------------------------------------------------------------------------
 
-    def run(self) -> RunReport:
+    def run(self, *, watch: Callable[[str], None] | None = None) -> RunReport:
         """Poll what is due, drain what is due, look at what is unknown, then stop.
+
+        `watch` is called with each line that a person who waits may want to see, from any thread.
 
         Raises:
             StoreBusy: another run is at work.
@@ -214,6 +216,8 @@ class App:
             told = self._adopt()
             engine = LocalEngine()
             pipeline = Pipeline(self._parts(engine.wake))
+            if watch is not None:
+                pipeline.journal.watch = watch
             engine.handlers.update(poll=pipeline.poll, drain=pipeline.drain)
             recovered = pipeline.recover()
             feeds = pipeline.begin_round()
@@ -258,9 +262,15 @@ class App:
             ),
             troubles=sorted(journal.troubles.values(), key=lambda trouble: trouble.account),
             recovered=recovered,
-            standings=self.store.standings(),
+            standings=self._in_order(self.store.standings()),
             told=told,
         )
+
+    def _in_order(self, standings: Mapping[str, Standing]) -> Mapping[str, Standing]:
+        """In the configuration's order where it was read; a run without news does not read it for this."""
+        if self._config is None:
+            return standings
+        return {name: standings[name] for name in self.accounts if name in standings}
 
     def _adopt(self) -> Sequence[str]:
         """Take over the configuration if it was read because it is not the one that the store remembers."""

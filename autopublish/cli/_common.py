@@ -6,7 +6,8 @@ import functools
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -139,6 +140,19 @@ def state_in_words(delivery: Delivery, zone: ZoneInfo | None, now: datetime) -> 
             return f"refused: {reason}; `autopublish deliveries retry {short}` or `cancel {short}`"
         case State.CANCELLED:
             return reason or "cancelled"
+
+
+@contextmanager
+def watching(*, wanted: bool) -> Iterator[Callable[[str], None] | None]:
+    """A line on stderr that tells a person at a terminal what happens now; gives what to call with the words."""
+    if not (wanted and is_terminal() and sys.stderr.isatty()):
+        yield None
+        return
+    from rich.console import Console
+    from rich.markup import escape
+
+    with Console(stderr=True).status("polling", spinner="dots") as line:
+        yield lambda words: line.update(escape(plain(words)))
 
 
 def table(rows: Sequence[Sequence[str]], heads: Sequence[str], *, title: str | None = None) -> None:

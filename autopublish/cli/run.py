@@ -19,6 +19,7 @@ from autopublish.cli._common import (
     print_json,
     say,
     table,
+    watching,
 )
 from autopublish.models import AccountState, State
 
@@ -40,7 +41,8 @@ def run(config: Path, *, as_json: bool) -> None:
     """
     app = build(config)
     try:
-        report = app.run()
+        with watching(wanted=not as_json) as watch:
+            report = app.run(watch=watch)
     finally:
         app.close()
     if as_json:
@@ -142,7 +144,10 @@ def _show_table(report: RunReport) -> None:
         cells.setdefault(article.id, {})[changed.delivery.account] = _cell(changed)
     accounts = [name for name in report.standings if any(name in row for row in cells.values())]
     rows = [
-        [_cut(titles[article], _SHORT), *(row.get(account, "") for account in accounts)]
+        [
+            titles[article] if is_terminal() else _cut(titles[article], _SHORT),
+            *(row.get(account, "") for account in accounts),
+        ]
         for article, row in cells.items()
     ]
     table(rows, ["article", *accounts])
@@ -152,7 +157,8 @@ def _cell(changed: Changed) -> str:
     delivery, post = changed.delivery, changed.post
     state = delivery.state.value.lower().replace("_", " ")
     if delivery.state is State.CANCELLED:
-        return _cut(delivery.reason or state, _SHORT)
+        # The first word of the rule: `why` has the rest.
+        return _cut(": ".join((delivery.reason or state).split(": ")[:2]), _SHORT)
     if delivery.state is State.READY:
         state = "waiting"
     if delivery.state in (State.HELD, State.REJECTED, State.NEEDS_REVIEW) and delivery.reason:

@@ -102,6 +102,8 @@ class Trouble:
 class Journal:
     """What happened since the pipeline was made; safe between threads."""
 
+    #: Called with each line that a person who waits may want to see.
+    watch: Callable[[str], None] = field(default=lambda _words: None)
     polled: list[Polled] = field(default_factory=list)
     changed: dict[str, Changed] = field(default_factory=dict)
     troubles: dict[str, Trouble] = field(default_factory=dict)
@@ -111,6 +113,7 @@ class Journal:
         """Note how a poll went."""
         with self._lock:
             self.polled.append(polled)
+        self.watch(f"{polled.feed}: {polled.status}")
 
     def add_change(self, delivery: Delivery, article: Article, post: Post | None = None) -> None:
         """Note a delivery's new state; the last one counts, and the last post known is kept."""
@@ -119,6 +122,7 @@ class Journal:
             self.changed[delivery.id] = Changed(
                 delivery=delivery, article=article, post=post or (before.post if before else None)
             )
+        self.watch(f"{delivery.account}: {delivery.state.value.lower()}: {article.title}")
 
     def add_trouble(self, trouble: Trouble) -> None:
         """Note what an account could not do; the last word counts."""
