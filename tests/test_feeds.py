@@ -745,6 +745,27 @@ def test_pictures_of_a_body_are_found(source: str, urls: list[str]) -> None:
     assert [media.url for media in only(body).pictures] == urls
 
 
+@pytest.mark.parametrize(
+    ("url", "source", "expected"),
+    [
+        ("file:///srv/demo/feed.xml", "pictures/a.jpg", ["file:///srv/demo/pictures/a.jpg"]),
+        ("file:///srv/demo/feed.xml", "https://news.example/a.jpg", ["https://news.example/a.jpg"]),
+        ("file:///srv/demo/feed.xml", "file:///etc/passwd", []),
+        ("file:///srv/demo/feed.xml", "/etc/passwd", []),
+        ("https://news.example/feed/", "pictures/a.jpg", ["https://news.example/1/pictures/a.jpg"]),
+        ("https://news.example/feed/", "file:///srv/a.jpg", []),
+    ],
+)
+def test_pictures_lie_beside_a_local_feed_and_on_the_web_for_every_other(
+    url: str, source: str, expected: list[str]
+) -> None:
+    document = rss(
+        f"<title>T</title><link>https://news.example/1/</link><description>&lt;img src='{source}'&gt;</description>"
+    )
+    [item] = parse(document, url=url, content_type=None).items
+    assert [picture.url for picture in item.pictures] == expected
+
+
 def test_a_stated_picture_comes_before_those_of_the_body_and_takes_its_alt_text() -> None:
     body = rss(
         "<link>https://n.example/p</link>"

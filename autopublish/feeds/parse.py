@@ -223,7 +223,9 @@ def _link(entry: _Entry, written_guid: str | None, url: str) -> str | None:
 
 
 def _base(entry: _Entry, link: str | None, site: _Site) -> str:
-    """What URLs in the item's texts are relative to: its xml:base, else its page."""
+    """What URLs in the item's texts are relative to: its xml:base, else its page; a local file's own folder."""
+    if site.url.startswith("file:"):
+        return site.url
     details = _mappings([*(entry.get("content") or ()), entry.get("summary_detail")])
     bases = (_string(detail.get("base")) for detail in details)
     return next((base for base in bases if base and base != site.url), link or site.url)
@@ -246,6 +248,21 @@ def _absolute(stated: str, base: str) -> str | None:
 def _web_address(stated: object, base: str) -> str | None:
     address = _absolute(unescape(_string(stated)), base)
     return address if address and urlsplit(address).scheme in ("http", "https") else None
+
+
+def _picture_address(stated: object, base: str) -> str | None:
+    """A web address; beside a local feed also a file, of which `media` checks that it lies in the feed's folder."""
+    written = unescape(_string(stated)).strip()
+    if base.startswith("file:") and written and not written.startswith("/") and not _has_scheme(written):
+        return urljoin(base, written)
+    return _web_address(stated, base)
+
+
+def _has_scheme(address: str) -> bool:
+    try:
+        return bool(urlsplit(address).scheme)
+    except ValueError:
+        return True
 
 
 # --- pictures --------------------------------------------------------------------------------------------------------
@@ -280,7 +297,7 @@ def _attached(entry: _Entry, base: str) -> Iterator[Media]:
         *enclosures,
     ]:
         stated = _string(part.get("url")) or _string(part.get("href"))
-        address = _web_address(stated, base)
+        address = _picture_address(stated, base)
         if address and _is_image(part, address) and not _is_decoration(part, address):
             kind = _string(part.get("type")).lower()
             yield Media(url=address, type=kind if kind.startswith("image/") else None)
@@ -300,7 +317,7 @@ def _images(body: str, base: str) -> Iterator[Media]:
             return
         attributes = _attributes(body, match.end())
         stated = next((attributes[name] for name in (*_LAZY, "src") if attributes.get(name)), "")
-        address = _web_address(stated, base)
+        address = _picture_address(stated, base)
         if address and not _is_decoration(attributes, address):
             yield Media(url=address, alt=clean(unescape(attributes.get("alt", "")), longest=TITLE_LENGTH) or None)
 
