@@ -12,7 +12,7 @@ import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
@@ -245,6 +245,17 @@ class App:
             if article is not None:
                 return (article,)
         return self.store.articles_like(text)
+
+    def dates_ahead(self) -> dict[str, timedelta]:
+        """By feed, how far its newest dates lie ahead of the time that they were first seen.
+
+        A plugin that writes local time as UTC looks like this; such articles count as published when first seen.
+        """
+        ahead: dict[str, timedelta] = {}
+        for article in self.store.newest_articles(20):
+            if article.stated is not None and (by := article.stated - article.first_seen) > timedelta(minutes=10):
+                ahead[article.feeds[0]] = max(by, ahead.get(article.feeds[0], by))
+        return ahead
 
     def explain(self, article: Article) -> dict[str, Delivery | str]:
         """For each configured account its delivery of the article, or in words why there is none."""

@@ -95,6 +95,17 @@ class Feed:
     gone: bool = False
     #: The configuration names another URL than the last good poll asked.
     url_changed: bool = False
+    #: Where the site says that the feed has moved for good, since when, and in how many polls that showed what we know.
+    moved_to: str | None = None
+    moved_since: datetime | None = None
+    moved_polls: int = 0
+    #: Where it is read after it moved; None: where the configuration says.
+    learnt_url: str | None = None
+
+    @property
+    def address(self) -> str:
+        """The URL to ask."""
+        return self.learnt_url or self.settings.url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -105,6 +105,9 @@ def _show(app: App) -> None:
     people = [one for one in counts if one.state in _WAITS_FOR_PERSON]
     unknown = sum(one.count for one in counts if one.state is State.VERIFYING)
     click.echo()
+    for name, ahead in app.dates_ahead().items():
+        hours = ahead.total_seconds() / 3600
+        click.echo(f"{name}: its dates lie {hours:.1f} h ahead (local time written as UTC?); first seen counts instead")
     click.echo(f"{app.store.count_articles()} articles known, {unknown} outcomes being looked up")
     if people:
         click.echo("needs a person:")

@@ -86,7 +86,11 @@ def _read(path: Path) -> bytes:
             source = file.read(_MOST_BYTES + 1)
     except FileNotFoundError:
         raise ConfigError(
-            Problem(file=str(path), message="there is no such file; copy config/autopublish.yaml there and change it, or name another with --config")
+            Problem(
+                file=str(path),
+                message="there is no such file; copy config/autopublish.yaml there and change it, "
+                "or name another with --config",
+            )
         ) from None
     except OSError as error:
         raise ConfigError(Problem(file=str(path), message=f"cannot be read: {error.strerror}")) from error

@@ -61,13 +61,13 @@ def fetch(feed: Feed, client: net.Client, now: datetime) -> Fetched:
         FeedUnreachable: no usable answer came, or only a part of one.
         FeedMalformed: a local file is too large to be a feed.
     """
-    if feed.settings.url.lower().startswith("file:"):
+    if feed.address.lower().startswith("file:"):
         return _read_file(feed)
     return _get(feed, client, now)
 
 
 def _read_file(feed: Feed) -> Fetched:
-    parts = urlsplit(feed.settings.url)
+    parts = urlsplit(feed.address)
     if parts.netloc not in ("", "localhost"):
         raise FeedUnreachable("a file: URL names a file of this machine")
     try:
@@ -88,7 +88,7 @@ def _read_file(feed: Feed) -> Fetched:
         body=None if digest == feed.body_hash else body,
         body_hash=digest,
         full=True,
-        url=feed.settings.url,
+        url=feed.address,
     )
 
 
@@ -96,7 +96,7 @@ def _get(feed: Feed, client: net.Client, now: datetime) -> Fetched:
     asked = _conditions(feed, now)
     try:
         reply = client.get(
-            feed.settings.url,
+            feed.address,
             headers={"Accept": _ACCEPT, **asked},
             limit_bytes=LIMIT_BYTES,
             allow_private=feed.settings.allow_private,

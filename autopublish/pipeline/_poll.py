@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from threading import Lock
@@ -16,8 +16,7 @@ from autopublish.feeds.fetch import Fetched, fetch
 from autopublish.models import Account, Article, Delivery, Document, Feed, Novelty, State, Validators
 from autopublish.pipeline._parts import Journal, Parts, Polled
 from autopublish.posts import admits
-from autopublish.store import Decision
-from autopublish.store._store import Known
+from autopublish.store import Decision, Known
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +25,9 @@ MARKS_TOGETHER = 50
 #: Waits after 429 or 503 without a usable Retry-After, by failures in a row: 1, 2, 4 ... 60 minutes.
 FIRST_WAIT = timedelta(minutes=1)
 MOST_WAIT = timedelta(hours=1)
+#: A permanent redirect is believed after so many polls over so long.
+MOVED_POLLS = 3
+MOVED_FOR = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +91,9 @@ class Poller:
     # --- nothing to save ---------------------------------------------------------------------------------------------
 
     def _unchanged(self, feed: Feed, fetched: Fetched, now: datetime) -> Polled:
+        moved, note = after_move(feed, fetched, now)
         mark = replace(
-            feed,
+            moved,
             validators=fetched.validators,
             first_try=feed.first_try or now,
             last_good=now,
@@ -101,7 +104,7 @@ class Poller:
         )
         self._mark(mark)
         status = "not modified" if fetched.status == 304 else "nothing new"
-        return Polled(feed=feed.settings.name, status=status)
+        return Polled(feed=feed.settings.name, status=status, reason=note)
 
     def _empty(self, feed: Feed, now: datetime) -> Polled:
         """Success, and what is known stays; neither validators nor the time of the last good poll move."""
@@ -141,19 +144,23 @@ class Poller:
         found = candidates(document, feed)
         accounts = self._parts.accounts()
         identified: list[Identified] = []
-        moved: list[bool] = []
+        notes: list[str] = []
 
         def decide(known: Known) -> Decision:
-            known = _after_change_of_url(known, now, moved)
+            known = _after_change_of_url(known, now, notes)
             seen = identify(found, known.articles, known.feed, now)
             identified.append(seen)
-            return route(seen, known, accounts, _read(known.feed, seen, fetched, document, now), now)
+            after = _read(known.feed, seen, fetched, document, now)
+            if seen.seen:
+                after, note = after_move(after, fetched, now)
+                notes.extend([note] if note else [])
+            return route(seen, known, accounts, after, now)
 
         aliases = dict.fromkeys(alias for candidate in found for alias in candidate.aliases)
         decision = self._parts.store.save_poll(feed.id, aliases, decide)
         self._tell_changes(decision)
         self._look_at_dead_links(identified[-1], feed)
-        return _told(feed, document, identified[-1], is_moved=bool(moved))
+        return _told(feed, document, identified[-1], notes)
 
     def _tell_changes(self, decision: Decision) -> None:
         articles = {article.id: article for article, _ in (*decision.new, *decision.seen)}
@@ -224,11 +231,25 @@ def _deliver(
     for name, account in accounts.items():
         refusal, problem = _refusal(article, account)
         row = deliveries.plan(
-            article, account, novelty=novelty, refusal=refusal, standing=known.standings[name], now=now
+            article,
+            account,
+            novelty=_novelty_for(account, novelty, article, known.feed),
+            refusal=refusal,
+            standing=known.standings[name],
+            now=now,
         )
         if row is not None:
             rows.append(deliveries.hold(row, f"template: {problem}", now) if problem else row)
     return rows
+
+
+def _novelty_for(account: Account, novelty: Novelty, article: Article, feed: Feed) -> Novelty:
+    """How far back a date must lie to be no news is the account's own `max_age`."""
+    if novelty not in (Novelty.NEWS, Novelty.BACKDATED) or feed.last_good is None or feed.baseline_at is None:
+        return novelty
+    if account.max_age is None or article.published >= feed.last_good - account.max_age:
+        return Novelty.NEWS
+    return Novelty.BACKDATED
 
 
 def _route_again(
@@ -266,13 +287,30 @@ def _refusal(article: Article, account: Account) -> tuple[str | None, str | None
         return None, str(error)
 
 
-def _after_change_of_url(known: Known, now: datetime, moved: list[bool]) -> Known:
+def after_move(feed: Feed, fetched: Fetched, now: datetime) -> tuple[Feed, str | None]:
+    """The feed after a good poll that showed what we know: a permanent redirect is learnt after three polls in a day.
+
+    One answer proves little: hosts answer 301 for maintenance pages and captive portals, too. Gives the words to tell.
+    """
+    target = fetched.permanent_url
+    if target is None or target == feed.address:
+        return replace(feed, moved_to=None, moved_since=None, moved_polls=0), None
+    if target != feed.moved_to:
+        return replace(feed, moved_to=target, moved_since=now, moved_polls=1), None
+    polls, since = feed.moved_polls + 1, feed.moved_since or now
+    if polls < MOVED_POLLS or now - since < MOVED_FOR:
+        return replace(feed, moved_polls=polls), None
+    learnt = replace(feed, learnt_url=target, moved_to=None, moved_since=None, moved_polls=0)
+    return learnt, f"has moved for good to {target} and is read there from now on; name it under `url`"
+
+
+def _after_change_of_url(known: Known, now: datetime, notes: list[str]) -> Known:
     """A changed URL whose document shares nothing with the feed's history is a first poll."""
     feed = known.feed
     shared = any(feed.settings.name in article.feeds for article in known.articles.values())
     if not feed.url_changed or shared or feed.baseline_at is None:
         return known
-    moved.append(True)
+    notes.append("the new address shows nothing that was known: it counts as a new feed")
     return replace(known, feed=replace(feed, baseline_at=None, first_try=now, last_good=None, newest=None))
 
 
@@ -296,17 +334,15 @@ def _read(feed: Feed, identified: Identified, fetched: Fetched, document: Docume
     )
 
 
-def _told(feed: Feed, document: Document, identified: Identified, *, is_moved: bool) -> Polled:
+def _told(feed: Feed, document: Document, identified: Identified, noted: Sequence[str]) -> Polled:
     name = feed.settings.name
     novelties = [found.novelty for found in identified.found] + [
         seen.novelty for seen in identified.seen if seen.novelty is not None
     ]
     new = sum(novelty is not Novelty.BASELINE for novelty in novelties)
-    notes = []
+    notes = [*noted]
     if identified.first_poll:
         notes.append(_first_poll_in_words(len(identified.found), new))
-    if is_moved:
-        notes.append("the new address shows nothing that was known: it counts as a new feed")
     if identified.gap:
         notes.append("articles may have come and gone between two polls: poll more often, or let the feed show more")
     if identified.skipped:
@@ -328,4 +364,4 @@ def _first_poll_in_words(known: int, chosen: int) -> str:
 
 
 def _host(feed: Feed) -> str:
-    return urlsplit(feed.settings.url).netloc.lower()
+    return urlsplit(feed.address).netloc.lower()

@@ -4,6 +4,6 @@
 leaves this package, and every driver's error becomes a StoreError.
 """
 
-from autopublish.store._store import Decision, Store, open_store
+from autopublish.store._store import Count, Decision, Event, Known, Store, Work, open_store
 
-__all__ = ["Decision", "Store", "open_store"]
+__all__ = ["Count", "Decision", "Event", "Known", "Store", "Work", "open_store"]

@@ -101,6 +101,10 @@ def feed_of(row: Row) -> Feed:
         last_error=row["last_error"],
         gone=bool(row["gone"]),
         url_changed=bool(row["url_changed"]),
+        moved_to=row["moved_to"],
+        moved_since=time_of(row["moved_since"]),
+        moved_polls=row["moved_polls"],
+        learnt_url=row["learnt_url"],
     )
 
 
@@ -121,6 +125,10 @@ def feed_values(feed: Feed) -> dict[str, object]:
         "last_error": feed.last_error,
         "gone": int(feed.gone),
         "url_changed": int(feed.url_changed),
+        "moved_to": feed.moved_to,
+        "moved_since": micros(feed.moved_since),
+        "moved_polls": feed.moved_polls,
+        "learnt_url": feed.learnt_url,
     }
 
 

@@ -27,7 +27,7 @@ UPDATE feeds SET name = :name, position = :position, url = :url, settings = :set
 -- name: feed_forget_url
 -- Another URL has other validators, and its body another hash.
 UPDATE feeds SET etag = NULL, last_modified = NULL, body_hash = NULL, last_full = NULL, not_before = NULL, gone = 0,
-    url_changed = 1
+    url_changed = 1, moved_to = NULL, moved_since = NULL, moved_polls = 0, learnt_url = NULL
 WHERE id = :id;
 
 -- name: feed_polled
@@ -35,7 +35,8 @@ WHERE id = :id;
 UPDATE feeds SET etag = :etag, last_modified = :last_modified, body_hash = :body_hash, first_try = :first_try,
     baseline_at = :baseline_at, last_good = :last_good, newest = :newest, last_full = :last_full,
     not_before = :not_before, failures = :failures, last_error = :last_error, gone = :gone,
-    url_changed = :url_changed
+    url_changed = :url_changed, moved_to = :moved_to, moved_since = :moved_since, moved_polls = :moved_polls,
+    learnt_url = :learnt_url
 WHERE id = :id;
 
 -- name: host_wait

@@ -24,7 +24,11 @@ CREATE TABLE feeds (
     failures INTEGER NOT NULL DEFAULT 0,
     last_error TEXT,
     gone INTEGER NOT NULL DEFAULT 0,
-    url_changed INTEGER NOT NULL DEFAULT 0
+    url_changed INTEGER NOT NULL DEFAULT 0,
+    moved_to TEXT,
+    moved_since BIGINT,
+    moved_polls INTEGER NOT NULL DEFAULT 0,
+    learnt_url TEXT
 );
 
 -- Hosts that told us to wait; the wait covers every feed there.
