@@ -73,7 +73,8 @@ class Database:
         # check_same_thread is off for `close` alone: each thread has a connection of its own.
         connection = sqlite3.connect(self.path, isolation_level=None, timeout=BUSY_SECONDS, check_same_thread=False)
         try:
-            connection.execute("PRAGMA journal_mode=WAL")
+            if _may_be_ours(connection):
+                connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
         except sqlite3.Error:
             connection.close()
@@ -81,9 +82,17 @@ class Database:
         return connection
 
     def _read_only_uri(self) -> str:
-        """Without a log file nobody writes, and only `immutable` keeps SQLite from making files of its own."""
-        log = Path(f"{self.path}-wal")
-        mode = "mode=ro" if log.exists() and log.stat().st_size else "mode=ro&immutable=1"
+        """Without a log nobody writes, and only `immutable` keeps SQLite from making files of its own.
+
+        With a log, `readonly_shm` keeps it from marking its place in the log's index; a log without an index (a copy
+        of two files of the three) cannot be read unless SQLite makes one.
+        Source: https://www.sqlite.org/wal.html#read_only_databases
+        """
+        log, index = Path(f"{self.path}-wal"), Path(f"{self.path}-shm")
+        if not log.exists() or not log.stat().st_size:
+            mode = "mode=ro&immutable=1"
+        else:
+            mode = "mode=ro&readonly_shm=1" if index.exists() else "mode=ro"
         return f"{self.path.absolute().as_uri()}?{mode}"
 
     @contextmanager
@@ -127,6 +136,12 @@ class Database:
             row = connection.execute("SELECT value FROM meta WHERE name = 'schema'").fetchone()
             return int(row[0]) if row else 0
 
+    def checksums(self) -> dict[str, str]:
+        """The migrations that were applied, with the checksum that each had then."""
+        with self._in_words():
+            rows = self._connection().execute("SELECT name, value FROM meta WHERE name LIKE 'migration %'").fetchall()
+        return {name.removeprefix("migration "): value for name, value in rows}
+
     def is_empty(self) -> bool:
         """Whether the file holds no table at all."""
         with self._in_words():
@@ -151,7 +166,8 @@ class Database:
                     )
                 connection.execute("COMMIT")
             except BaseException:
-                connection.execute("ROLLBACK")
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
                 raise
 
     def copy_to(self, target: Path) -> None:
@@ -186,6 +202,12 @@ class Database:
         return f"the store {self.path} cannot be used: {error}"
 
 
+def _may_be_ours(connection: sqlite3.Connection) -> bool:
+    """Whether the file is new or a store: the database of another program stays in the mode that it has."""
+    names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    return not names or {"meta", "feeds", "deliveries"} <= names
+
+
 def _cannot_open(path: Path) -> str:
     folder = path.parent
     if path.is_dir():
@@ -210,7 +232,7 @@ _WORDS: dict[int, Callable[[Path], str]] = {
         f"the disk that holds the store {path} is full; nothing was sent. Free some space"
     ),
     sqlite3.SQLITE_BUSY: lambda path: (
-        f"the store {path} was locked by another program for {BUSY_SECONDS} s; the next run goes on"
+        f"the store {path} was locked by another program for more than {BUSY_SECONDS} s; the next run goes on"
     ),
     sqlite3.SQLITE_IOERR: lambda path: f"the disk that holds the store {path} failed; nothing was sent",
     sqlite3.SQLITE_PERM: _cannot_open,

@@ -151,6 +151,7 @@ def _migrate(database: Database, *, read_only: bool) -> None:
             f"version knows {newest}): install that version again. Nothing was changed"
         )
     if version == newest:
+        _check_form(database)
         return
     if version == 0 and not database.is_empty():
         raise StoreError(f"{database.path} is a database of another program: check `store:` in the configuration")
@@ -161,6 +162,16 @@ def _migrate(database: Database, *, read_only: bool) -> None:
     for step in migrations():
         if step.number > version:
             database.migrate(step)
+
+
+def _check_form(database: Database) -> None:
+    """A store whose steps were others than ours would fail somewhere in the middle: it is refused at the door."""
+    known = {step.name: step.checksum for step in migrations()}
+    if database.checksums() != known:
+        raise StoreError(
+            f"the store {database.path} was made by another build of autopublish, whose tables differ: install that "
+            "one again, or name another file under `store:`. Nothing was changed"
+        )
 
 
 class Store:

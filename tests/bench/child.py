@@ -12,7 +12,9 @@ from pathlib import Path
 # Loaded by the helper, so that no child pays for what the program imports late.
 import autopublish.feeds.parse
 import autopublish.media
-import autopublish.pipeline._drain  # noqa: F401
+import autopublish.pipeline._drain
+import PIL.JpegImagePlugin
+import PIL.PngImagePlugin  # noqa: F401
 from autopublish.net import Client
 from autopublish.posts import check_template
 from autopublish.store import _store
@@ -21,6 +23,7 @@ from tests.bench.points import PointedDatabase, PointedHttp, Points
 from tests.bench.runner import Setup
 
 _CONTEXT = multiprocessing.get_context("forkserver")
+
 _CONTEXT.set_forkserver_preload(["pytest", "tests.bench.child"])
 
 # The template's engine is loaded by its first use.

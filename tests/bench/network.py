@@ -202,6 +202,11 @@ class Network:
         with self._lock:
             self._boards[account].token = token
 
+    def change_rules(self, account: str, rules: Rules) -> None:
+        """The account's network behaves so from now on."""
+        with self._lock:
+            self._boards[account].rules = rules
+
     def change_owner(self, account: str, owner: str) -> None:
         """The token belongs to somebody else from now on."""
         with self._lock:

@@ -26,9 +26,9 @@ from autopublish.pipeline import Polled
 from autopublish.pipeline._parts import Journal
 from autopublish.store import Store, open_store
 from tests.bench import runner
-from tests.bench.adapters import ADAPTERS
+from tests.bench.adapters import ADAPTERS, Edge
 from tests.bench.clock import Clock
-from tests.bench.network import Network
+from tests.bench.network import Network, Seen
 from tests.bench.newsroom import SITE, News, document
 from tests.bench.runner import Login, Setup
 
@@ -55,9 +55,11 @@ class World:
         self._shown: dict[str, tuple[News, ...]] = {}
         #: Links of the articles that an accepted poll has shown.
         self.polled_links: set[str] = set()
-        #: Visible posts that are not ours to account for.
-        self.by_hand: set[str] = set()
+        #: Pages whose posts a person took away.
+        self.deleted: set[str] = set()
         self.threads = 8
+        #: Told before and after each call of an adapter.
+        self.edge: Edge | None = None
 
     # --- set up ------------------------------------------------------------------------------------------------------
 
@@ -74,6 +76,10 @@ class World:
         """The feed's file shows exactly these articles."""
         self.file(feed).write_bytes(document(news))
         self._shown[feed] = news
+
+    def show_more(self, *news: News, feed: str = "news") -> None:
+        """The feed's file shows these articles on top of what it showed."""
+        self.show(*reversed(news), *self._shown.get(feed, ()), feed=feed)
 
     def add_account(self, platform: str, name: str | None = None, **settings: Any) -> str:
         """The configuration names an account, which exists on its network; gives its name."""
@@ -126,7 +132,7 @@ class World:
 
     def run(self) -> Journal:
         """One run of the program at the present time."""
-        journal = runner.run(self.setup())
+        journal = runner.run(self.setup(), edge=self.edge)
         self._remember(journal.polled)
         return journal
 
@@ -179,7 +185,9 @@ class World:
     def attempts(self, name: str, account: str) -> tuple[Attempt, ...]:
         """The attempts of a delivery, first one first."""
         with self.store() as store:
-            return store.attempts(self.delivery(name, account).id)
+            made = store.attempts(self.delivery(name, account).id)
+        # The clock stands still during a run: attempts of one run began at one time.
+        return tuple(sorted(made, key=lambda attempt: (attempt.started, attempt.generation)))
 
     def standing(self, account: str) -> Standing:
         """What the store knows of an account."""
@@ -194,6 +202,11 @@ class World:
     def posted(self, account: str) -> list[str]:
         """The names of the articles that a reader of the account sees, in the order in which they appeared."""
         return [link.rstrip("/").rpartition("/")[2] for link in self.network.links(account)]
+
+    def delete_by_hand(self, post: Seen) -> None:
+        """A person takes a post away from its network."""
+        self.network.delete(post)
+        self.deleted.add(_page(post.link))
 
     def decide(self, name: str, account: str, move: Callable[[Delivery], Delivery]) -> None:
         """A person's move on a delivery."""
@@ -216,7 +229,7 @@ def assert_invariants(world: World) -> None:
     for account in world.accounts:
         _assert_none_doubled(world, account, by_place, resent)
     for (account, page), row in by_place.items():
-        if row.state is State.POSTED and row.receipt is not None and page not in world.by_hand:
+        if row.state is State.POSTED and row.receipt is not None and page not in world.deleted:
             shown = {_page(link) for link in world.network.links(account)}
             assert page in shown, f"{page} is POSTED on {account}, and nobody sees it"
 
@@ -240,7 +253,7 @@ def _assert_none_doubled(
     world: World, account: str, by_place: Mapping[tuple[str, str], Delivery], resent: Mapping[str, int]
 ) -> None:
     pages = [_page(link) for link in world.network.links(account)]
-    for page in set(pages) - world.by_hand:
+    for page in set(pages):
         row = by_place.get((account, page))
         assert row is not None, f"{page} is on {account}, and no delivery knows it"
         may_be_live = row.state in (State.POSTED, *OPEN, State.NEEDS_REVIEW) or row.unclosed
