@@ -68,8 +68,8 @@ CALL_DEADLINE = timedelta(seconds=60)
 #: Stage tries, and time since the first one, after which the post goes without the picture.
 MOST_STAGE_TRIES = 3
 MOST_STAGE_TIME = timedelta(minutes=30)
-#: Waits before `whoami` is tried again on a blocked account; the last one repeats.
-PROBE_AFTER = (timedelta(minutes=15), timedelta(hours=1), timedelta(hours=6), timedelta(days=1))
+#: Waits between tries of `whoami` on a blocked account: 15 min, 1 h and 6 h after the block, then daily.
+PROBE_AFTER = (timedelta(minutes=15), timedelta(minutes=45), timedelta(hours=5), timedelta(days=1))
 #: Begins the reason of what a rule of the configuration stopped.
 FILTERED = "filtered: "
 
@@ -161,6 +161,8 @@ def route_again(
     if existing.state is State.READY and refusal is not None and existing.allowed_by is None:
         return replace(existing, state=State.CANCELLED, reason=FILTERED + refusal, changed=now)
     by_rule = existing.state is State.CANCELLED and (existing.reason or "").startswith(FILTERED)
+    if by_rule and refusal is None and article.published > now:
+        return hold(replace(existing, due=now + account.delay), "future", now)
     if by_rule and refusal is None:
         return replace(existing, state=State.READY, reason=None, due=now + account.delay, changed=now)
     if by_rule and refusal is not None and existing.reason != FILTERED + refusal:
@@ -284,23 +286,22 @@ def hold(delivery: Delivery, reason: str, now: datetime) -> Delivery:
 
 def stage_failed(delivery: Delivery, error: DeliveryError, standing: Standing, now: datetime) -> Settled:
     """What a failed `stage` means: nothing visible exists, so it is tried again, then done without the picture."""
-    since = delivery.stage_since or now
-    row = replace(delivery, stage_since=since, changed=now)
+    row, since = replace(delivery, changed=now), delivery.stage_since or now
     match error:
-        case NotReady():
+        case NotReady() if now - since < MOST_STAGE_TIME:
             stage = error.stage if isinstance(error.stage, Stage) else delivery.stage
-            if now - since < MOST_STAGE_TIME:
-                return Settled(replace(row, stage=stage, due=now + error.wait), None, standing)
+            return Settled(replace(row, stage=stage, stage_since=since, due=now + error.wait), None, standing)
+        case NotReady() | MediaRejected() if not delivery.without_picture:
             return Settled(_without_picture(row), None, standing)
-        case MediaRejected():
-            return Settled(_without_picture(row), None, standing)
+        case MediaRejected() | Rejected():
+            return Settled(replace(row, state=State.REJECTED, reason=str(error)), None, standing)
         case RateLimited():
             return Settled(row, None, _wait(standing, error.wait or backoff(1, delivery.id), now))
         case Unauthorized():
             return Settled(row, None, block(standing, str(error), now))
         case _:
             tries = delivery.stage_tries + 1
-            row = replace(row, stage_tries=tries)
+            row = replace(row, stage_tries=tries, stage_since=since)
             if tries >= MOST_STAGE_TRIES or now - since >= MOST_STAGE_TIME:
                 row = _without_picture(row)
             return Settled(row, None, _failed(standing, delivery, now))
@@ -430,9 +431,11 @@ def _duplicate(
     resolution: Resolution,
     now: datetime,
 ) -> Settled:
-    if answer.receipt is not None and (answer.ours or delivery.unclosed):
+    # A resend rests on an ambiguous attempt even where its absence was proved: that one may have come late.
+    is_own = answer.ours or delivery.unclosed or attempt.resend
+    if is_own and answer.receipt is not None:
         return _posted(delivery, attempt, answer.receipt, standing, now)
-    if answer.ours or delivery.unclosed:
+    if is_own:
         settled = _unknown(delivery, attempt, str(answer), account, standing, resolution, now)
         row = settled.delivery
         if row.state is State.VERIFYING:
@@ -671,9 +674,7 @@ def resolve(delivery: Delivery, verdict: Verdict, url: str | None, who: str, now
         case Verdict.ABSENT:
             return _let_through(replace(delivery, generation=delivery.generation + 1), who, now)
         case Verdict.DROP:
-            return replace(
-                delivery, state=State.CANCELLED, reason=f"dropped by {who}", look_at=None, unclosed=False, changed=now
-            )
+            return replace(delivery, state=State.CANCELLED, reason=f"dropped by {who}", look_at=None, changed=now)
 
 
 def _let_through(delivery: Delivery, who: str, now: datetime) -> Delivery:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -42,6 +43,9 @@ from autopublish.store._codec import (
 )
 from autopublish.store._sqlite import Database, Transaction
 from autopublish.store._statements import migrations, newest_version
+
+#: Tells events of one microsecond apart, in their order.
+_numbers = itertools.count()
 
 #: Who is written down as the actor of what the program does by itself.
 MACHINE = "autopublish"
@@ -507,7 +511,7 @@ def _write_event(tx: Transaction, event: Event) -> None:
     at = micros(event.at)
     tx.run(
         "event_add",
-        id=f"{at:016x}{secrets.token_hex(4)}",
+        id=f"{at:016x}{next(_numbers) & 0xFFFFFFFF:08x}{secrets.token_hex(4)}",
         at=at,
         subject=event.subject,
         subject_id=event.subject_id,
@@ -561,6 +565,19 @@ def _bind(tx: Transaction, article: Article, aliases: Iterable[Alias]) -> None:
 def _save_standing(tx: Transaction, was: Standing, standing: Standing, actor: str, now: datetime) -> None:
     if standing == was:
         return
+    row = tx.row("account_by_name", name=standing.account)
+    there = standing_of(row) if row is not None else was
+    if there.state is not was.state:
+        # Somebody paused, blocked or resumed the account during a call: that stands, and what the call showed is added.
+        standing = replace(
+            standing,
+            state=there.state,
+            reason=there.reason,
+            active_since=there.active_since,
+            probe_at=there.probe_at,
+            probes=there.probes,
+        )
+        was = there
     tx.run("account_change", **standing_values(standing))
     if standing.state is not was.state:
         event = _event("account", standing.account, f"{was.state} -> {standing.state}", standing.reason, now)
@@ -601,6 +618,16 @@ def _adopt_feeds(tx: Transaction, feeds: Sequence[FeedSettings], now: datetime) 
     return told
 
 
+def _let_go(tx: Transaction, account: str, words: str, now: datetime) -> None:
+    """Nothing that was meant for the old account goes to the new one; what may be live there, a person looks at."""
+    for row in tx.rows("deliveries_unfinished", account=account):
+        was = delivery_of(row)
+        is_safe = was.state is State.READY and not was.unclosed
+        state = State.HELD if is_safe else State.NEEDS_REVIEW
+        reason = "account removed" if is_safe else words
+        _change(tx, was, replace(was, state=state, reason=reason, changed=now), actor=MACHINE, why=words, now=now)
+
+
 def _adopt_accounts(tx: Transaction, accounts: Sequence[Account], now: datetime) -> list[Event]:
     told: list[Event] = []
     known = {row["name"]: row for row in tx.rows("accounts_all")}
@@ -612,6 +639,7 @@ def _adopt_accounts(tx: Transaction, accounts: Sequence[Account], now: datetime)
             tx.run("account_renew", name=account.name, platform=account.platform, now=micros(now))
             words = f"{account.name} is on {account.platform} now, a new account"
             told.append(_event("account", account.name, "renewed", words, now))
+            _let_go(tx, account.name, words, now)
     for event in told:
         _write_event(tx, event)
     return told

@@ -64,6 +64,10 @@ SELECT account, state, CASE WHEN state IN ('HELD', 'REJECTED') THEN reason END A
 FROM deliveries GROUP BY account, state, CASE WHEN state IN ('HELD', 'REJECTED') THEN reason END
 ORDER BY account, state;
 
+-- name: deliveries_unfinished
+-- What is on its way to an account.
+SELECT * FROM deliveries WHERE account = :account AND state IN ('READY', 'SENDING', 'VERIFYING');
+
 -- name: articles_open
 -- The articles with a delivery that is not final.
 SELECT DISTINCT article FROM deliveries WHERE state IN ('HELD', 'READY', 'SENDING', 'VERIFYING', 'NEEDS_REVIEW');
