@@ -10,3 +10,5 @@ def set_up(verbosity: int) -> None:
     level = {0: logging.ERROR, 1: logging.INFO}.get(verbosity, logging.DEBUG)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("autopublish").setLevel(level)
+    # It logs paths and queries, where some networks have their token; what matters of a call we log ourselves.
+    logging.getLogger("urllib3").setLevel(logging.CRITICAL)

@@ -722,7 +722,8 @@ class Client:
                 cut_short=cut_short,
             )
         except _FAILURES as error:
-            reason = "deadline passed" if call.expired else _reason(error)
+            over = call.expired or time.monotonic() >= call.ends
+            reason = "deadline passed" if over else _reason(error)
             raise NetworkError(reason, started=call.started) from _cause(error)
         finally:
             _current.call = None

@@ -65,6 +65,16 @@ def drip(data: bytes, *, every_seconds: float = 0.05) -> Callable[[Peer], None]:
     return lambda peer: peer.drip(data, every_seconds=every_seconds)
 
 
+def close_before_reading(peer: Peer) -> None:
+    """Waits for the guard: a quicker reset would end the connection before the call could start."""
+    peer.await_sign()
+
+
+def reset_before_reading(peer: Peer) -> None:
+    peer.await_sign()
+    peer.reset()
+
+
 def close_after_head(peer: Peer) -> None:
     peer.read_head()
 
@@ -105,8 +115,8 @@ class Case:
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 SENT = {
-    "closes before reading": Case(script=lambda peer: None),
-    "resets before reading": Case(script=Peer.reset),
+    "closes before reading": Case(script=close_before_reading),
+    "resets before reading": Case(script=reset_before_reading),
     "closes after the head": Case(script=close_after_head, body=BIG),
     "resets after the head": Case(script=reset_after_head, body=BIG),
     "closes after all": Case(script=read_then()),
@@ -143,19 +153,41 @@ def test_d21_a_sent_request_is_made_once_and_counts_as_started_when_the_server(
     case: Case, secure: bool, client: Client, tls: ssl.SSLContext
 ) -> None:
     with Wire(case.script, tls=tls if secure else None) as wire:
+
+        def send() -> Reply:
+            guard = wire.sign.set
+            return client.send(
+                "POST", wire.url, body=case.body, deadline=case.deadline, allow_private=True, guard=guard
+            )
+
         if case.status is None:
             with pytest.raises(NetworkError) as caught:
-                client.send("POST", wire.url, body=case.body, deadline=case.deadline, allow_private=True)
+                send()
             assert caught.value.started
         else:
-            reply = client.send("POST", wire.url, body=case.body, deadline=case.deadline, allow_private=True)
-            assert reply.status == case.status
+            assert send().status == case.status
         assert wire.connections == 1
 
 
 def test_a_refusal_during_the_upload_is_the_answer_over_plain_tcp(client: Client) -> None:
     with Wire(refuse_early) as wire:
         assert client.send("POST", wire.url, body=BIG, allow_private=True).status == 413
+
+
+def read_slowly(peer: Peer) -> None:
+    """The body is left lying for longer than a connection may take to open."""
+    peer.read_head()
+    peer.wire.stopping.wait(0.6)
+    peer.read(4 * len(BIG))
+    peer.write(answer(201))
+
+
+def test_a_body_is_written_under_the_deadline_and_not_under_the_connect_timeout(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(net, "CONNECT_SECONDS", 0.2)
+    with Wire(read_slowly) as wire:
+        assert client.send("POST", wire.url, body=4 * BIG, allow_private=True).status == 201
 
 
 def garble(peer: Peer) -> None:

@@ -128,10 +128,11 @@ class Drainer:
         """Whether the network takes the credentials, as the account that was pinned; pins it the first time."""
         standing, now = line.standing, self._parts.clock()
         is_new = standing.fingerprint != fingerprint
-        if not is_new and standing.probe_at is not None and now < standing.probe_at:
+        waits = standing.not_before is not None and now < standing.not_before
+        if standing.probe_at is not None and (waits or (not is_new and now < standing.probe_at)):
             self._trouble(standing, standing.reason or "blocked", told_before=True)
             return False
-        if standing.state is AccountState.ACTIVE and standing.not_before is not None and now < standing.not_before:
+        if waits:
             self._waits(line)
             return False
         try:

@@ -97,6 +97,10 @@ class Peer:
         """Nothing is read or written until the server is stopped."""
         self.wire.stopping.wait(PATIENCE_SECONDS)
 
+    def await_sign(self) -> None:
+        """The test has set `wire.sign`."""
+        self.wire.sign.wait(PATIENCE_SECONDS)
+
     def reset(self) -> None:
         """The connection ends with a reset instead of a close."""
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -118,6 +122,8 @@ class Wire:
         self._faults: list[Exception] = []
         self._lock = threading.Lock()
         self.stopping = threading.Event()
+        #: For the test to give its script a sign, see `Peer.await_sign`.
+        self.sign = threading.Event()
         #: How many connections were accepted so far.
         self.connections = 0
         #: What `Peer.read_request` read, in order.
