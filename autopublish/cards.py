@@ -314,7 +314,7 @@ h2 { font-size: .97rem; font-weight: 680; line-height: 1.35; overflow-wrap: anyw
 .text .tag:not(a) { color: var(--link) }
 .post footer { display: flex; align-items: center; justify-content: space-between; gap: 8px; margin-top: 12px;
   color: var(--muted) }
-.count { font-size: .74rem; font-variant-numeric: tabular-nums; margin-left: auto }
+.count { font-size: .74rem; font-variant-numeric: tabular-nums; margin-left: auto; text-align: right }
 footer .icon + .count { margin-left: 0 }
 .over { color: var(--alarm); font-weight: 650 }
 
