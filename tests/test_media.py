@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
@@ -14,10 +15,11 @@ import sys
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Self
 
 import pytest
 from PIL import Image, ImageCms, ImageDraw, features
@@ -27,7 +29,8 @@ from autopublish.errors import MediaError
 from autopublish.media import Pictures
 from autopublish.models import Article, Media, MediaLimits, Picture
 from autopublish.net import Client
-from tests.servers.wire import Peer, Wire, always, answer, routes
+from tests.servers import wire as wires
+from tests.servers.wire import Peer, Wire, always, routes
 
 LONG_AGO = datetime(2026, 8, 1, tzinfo=UTC)
 WIDE = MediaLimits(types=("image/jpeg", "image/png", "image/gif", "image/webp"), size_bytes=10_000_000, side=10_000)
@@ -126,9 +129,14 @@ def pictures(folder: Path, client: Client) -> Pictures:
     return Pictures(folder, client)
 
 
-def article(*urls: str, id: str = "a1", alt: str | None = None) -> Article:
+def answer(status: int, body: bytes = b"", headers: Mapping[str, str] | None = None) -> bytes:
+    """A whole answer on a connection that ends with it, so that no server waits for more."""
+    return wires.answer(status, body, {"Connection": "close", **(headers or {})})
+
+
+def article(*urls: str, name: str = "a1", alt: str | None = None) -> Article:
     return Article(
-        id=id,
+        id=name,
         feed="f",
         origin="o",
         link="https://news.example/a",
@@ -153,8 +161,8 @@ def take(pictures: Pictures, tmp_path: Path) -> Callable[[bytes], Picture]:
 
     def take(content: bytes) -> Picture:
         url = local(content, tmp_path / "site", hashlib.sha256(content).hexdigest())
-        picture = pictures.of(article(url, id=url), within=tmp_path / "site")
-        assert picture is not None, pictures.reasons(article(url, id=url))
+        picture = pictures.of(article(url, name=url), within=tmp_path / "site")
+        assert picture is not None, pictures.reasons(article(url, name=url))
         return picture
 
     return take
@@ -212,7 +220,7 @@ assert "PIL" not in sys.modules
 
 
 @pytest.mark.parametrize(
-    ("content", "type", "extension"),
+    ("content", "media_type", "extension"),
     [
         pytest.param(JPEG, "image/jpeg", ".jpg", id="JPEG"),
         pytest.param(PNG, "image/png", ".png", id="PNG"),
@@ -224,12 +232,12 @@ assert "PIL" not in sys.modules
 )
 @pytest.mark.fault("H02")
 def test_h02_the_type_is_what_the_bytes_say_not_what_the_server_says(
-    pictures: Pictures, content: bytes, type: str, extension: str
+    pictures: Pictures, content: bytes, media_type: str, extension: str
 ) -> None:
     with Wire(always(answer(200, content, {"Content-Type": "text/html"}))) as wire:
         found = pictures.of(article(f"{wire.url}/picture.php?as=.exe"), allow_private=True)
     assert found is not None
-    assert (found.type, Path(found.path).suffix, found.width, found.height) == (type, extension, 300, 200)
+    assert (found.type, Path(found.path).suffix, found.width, found.height) == (media_type, extension, 300, 200)
 
 
 UNUSABLE = {
@@ -242,13 +250,18 @@ UNUSABLE = {
     "too small": (answer(200, encoded(drawing(400, 99), "PNG")), "400 x 99 pixels are too few"),
     "too many pixels": (answer(200, png_of_zeros(5001, 5000)), "5001 x 5000 pixels are too many"),
     "a bomb for the reader itself": (
-        answer(200, b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0))),
+        answer(
+            200,
+            b"\x89PNG\r\n\x1a\n"
+            + png_chunk(b"IHDR", struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0))
+            + PNG[33:],
+        ),
         "a broken picture (DecompressionBombError)",
     ),
     "too many passes": (answer(200, many_scans(101)), "more than 100 scans"),
     "half a JPEG": (answer(200, JPEG[: len(JPEG) // 2]), "a broken picture (OSError)"),
     "half a PNG": (answer(200, PNG[: len(PNG) // 2]), "a broken picture (OSError)"),
-    "a PNG with a false sum": (answer(200, PNG[:40] + b"\0\0\0\0" + PNG[44:]), "a broken picture (SyntaxError)"),
+    "a PNG with a false sum": (answer(200, PNG[:29] + b"\0\0\0\0" + PNG[33:]), "not a picture of a known format"),
     "half an AVIF": (answer(200, b"\0\0\0\x20ftypavif" + bytes(100)), "a broken AVIF picture, or one too large"),
     "a body that ends early": (answer(200, JPEG, {"Content-Length": "99999"}), "the body is shorter than it said"),
     "too many bytes": (answer(200, b"", {"Content-Length": "10000001"}), "body larger than 10000000 bytes"),
@@ -306,11 +319,19 @@ def test_each_address_is_asked_once_and_no_more_than_ten(pictures: Pictures) -> 
         assert [request.split()[1] for request in wire.requests] == [f"/{number}".encode() for number in range(10)]
 
 
+def test_the_search_for_one_article_ends_in_time(pictures: Pictures, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(media, "_SEARCH", timedelta(seconds=0.3))
+    with Wire(lambda peer: peer.hold()) as wire:
+        subject = article(f"{wire.url}/a", f"{wire.url}/b", f"{wire.url}/c")
+        assert pictures.of(subject, allow_private=True) is None
+    assert pictures.reasons(subject) == ("deadline passed", "no time left")
+
+
 @pytest.mark.fault("H02")
 def test_h02_no_name_from_outside_becomes_a_file(tmp_path: Path, folder: Path, pictures: Pictures) -> None:
     with Wire(always(answer(200, JPEG, {"Content-Disposition": 'attachment; filename="../../evil"'}))) as wire:
         for path in ("/../../../evil.jpg", "/%2e%2e/%00.jpg", "//etc/passwd", "/CON", "/" + "x" * 3000):
-            subject = article(wire.url + path, id="../../" + path)
+            subject = article(wire.url + path, name="../../" + path)
             found = pictures.of(subject, allow_private=True)
             assert found is not None
             pictures.fitted(found, MediaLimits(size_bytes=3000))
@@ -330,6 +351,20 @@ def test_a_disk_that_takes_nothing_means_no_picture(tmp_path: Path, client: Clie
     (tmp_path / "taken").write_text("a file where the folder should be")
     url = local(JPEG, tmp_path / "site")
     assert Pictures(tmp_path / "taken", client).of(article(url), within=tmp_path / "site") is None
+
+
+def test_a_disk_that_fills_up_leaves_no_half_file(
+    folder: Path, pictures: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    url = local(JPEG, tmp_path / "site")
+    monkeypatch.setattr(os, "fsync", full)
+    assert pictures.of(article(url), within=tmp_path / "site") is None
+    assert files(folder) == []
+    monkeypatch.undo()
+    assert pictures.of(article(url), within=tmp_path / "site") is not None
 
 
 # --- once ------------------------------------------------------------------------------------------------------------
@@ -414,9 +449,10 @@ def _rewrite(text: str) -> Callable[[Path], None]:
 
 
 def _point_elsewhere(folder: Path) -> None:
+    (folder.parent.parent / "elsewhere.jpg").write_bytes(JPEG)
     for path in (folder / "notes").iterdir():
         note = json.loads(path.read_text())
-        note["picture"]["sha256"] = "../../../../etc/passwd"
+        note["picture"]["sha256"] = "../../../elsewhere"
         path.write_text(json.dumps(note))
 
 
@@ -514,7 +550,7 @@ def test_h01_a_local_file_is_never_read_for_a_feed_from_the_network(pictures: Pi
 class Peak:
     """The most memory that this process held since the start of the block, beyond what it held then."""
 
-    def __enter__(self) -> Peak:
+    def __enter__(self) -> Self:
         Path("/proc/self/clear_refs").write_text("5")
         self._before = self._field("VmRSS")
         return self
@@ -530,9 +566,7 @@ class Peak:
 
 
 @pytest.mark.fault("H02")
-def test_h02_a_picture_of_480_kb_that_opens_to_507_mb_is_refused_by_its_header(
-    pictures: Pictures, tmp_path: Path
-) -> None:
+def test_h02_a_small_file_that_opens_to_507_mb_is_refused_by_its_header(pictures: Pictures, tmp_path: Path) -> None:
     bomb = png_of_zeros(13_000, 13_000)
     assert len(bomb) < 3_000_000
     url = local(bomb, tmp_path / "site")
@@ -573,7 +607,7 @@ def test_h02_an_avif_that_needs_more_memory_than_it_may_have_kills_its_decoder_a
     monkeypatch.setattr(media, "_AVIF_PROGRAM", little)
     assert pictures.of(article(url), within=tmp_path / "site") is None
     monkeypatch.undo()
-    assert pictures.of(article(url, id="again"), within=tmp_path / "site") is not None
+    assert pictures.of(article(url, name="again"), within=tmp_path / "site") is not None
 
 
 @needs_avif
@@ -588,7 +622,7 @@ def test_h02_an_avif_with_too_many_pixels_is_refused(pictures: Pictures, tmp_pat
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "GIF", "WEBP"])
 @pytest.mark.fault("H02")
-def test_h02_a_damaged_picture_is_used_or_refused_and_nothing_else(form: str, request: pytest.FixtureRequest) -> None:
+def test_h02_a_damaged_picture_is_used_or_refused_and_nothing_else(form: str) -> None:
     options = {} if form == "GIF" else {"exif": oriented(6)}
     whole = encoded(drawing(120, 110), form, **options)
     chance = random.Random(form)
@@ -666,7 +700,7 @@ def test_a_picture_that_fits_is_left_byte_for_byte(
 @pytest.mark.parametrize(
     "content",
     [
-        pytest.param(encoded(drawing(), "JPEG", exif=oriented(1)), id="EXIF in a JPEG"),
+        pytest.param(encoded(drawing(), "JPEG", exif=oriented(1), comment=b"who, where"), id="EXIF in a JPEG"),
         pytest.param(encoded(drawing(), "PNG", exif=oriented(1)), id="EXIF in a PNG"),
         pytest.param(
             PNG[:-12] + png_chunk(b"eXIf", oriented(1).tobytes()[6:]) + PNG[-12:], id="EXIF behind the pixels"
@@ -843,9 +877,9 @@ def test_a_picture_that_was_changed_on_disk_is_an_error(pictures: Pictures, take
 def three(pictures: Pictures, tmp_path: Path) -> list[Picture]:
     """Articles `a`, `b` and `c`, each with a fitted picture; `c` shows the same as `b`."""
     results = []
-    for id, content in (("a", encoded(drawing(), "WEBP")), ("b", encoded(drawing(), "GIF")), ("c", b"")):
-        url = local(content or encoded(drawing(), "GIF"), tmp_path / "site", id)
-        found = pictures.of(article(url, id=id), within=tmp_path / "site")
+    for name, content in (("a", encoded(drawing(), "WEBP")), ("b", encoded(drawing(), "GIF")), ("c", b"")):
+        url = local(content or encoded(drawing(), "GIF"), tmp_path / "site", name)
+        found = pictures.of(article(url, name=name), within=tmp_path / "site")
         assert found is not None
         results += [found, pictures.fitted(found, MediaLimits())]
     return results
@@ -888,9 +922,9 @@ def test_a_picture_of_a_young_note_stays_however_old_its_file_is(
 
 def test_a_picture_that_is_found_again_is_young_again(folder: Path, pictures: Pictures, tmp_path: Path) -> None:
     url = local(JPEG, tmp_path / "site")
-    pictures.of(article(url, id="a"), within=tmp_path / "site")
+    pictures.of(article(url, name="a"), within=tmp_path / "site")
     age(folder, 3700)
-    pictures.of(article(url, id="b"), within=tmp_path / "site")
+    pictures.of(article(url, name="b"), within=tmp_path / "site")
     _rewrite("")(folder)
     assert pictures.forget(()) == 0
 

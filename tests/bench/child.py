@@ -9,12 +9,10 @@ import multiprocessing
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-# Loaded by the helper, so that no child pays for what the program imports late.
-import autopublish.feeds.parse
-import autopublish.media
-import autopublish.pipeline._drain
 import PIL.JpegImagePlugin
 import PIL.PngImagePlugin  # noqa: F401
+
+# Loaded by the helper, so that no child pays for what the program imports late.
 from autopublish.net import Client
 from autopublish.posts import check_template
 from autopublish.store import _store
@@ -23,7 +21,6 @@ from tests.bench.points import PointedDatabase, PointedHttp, Points
 from tests.bench.runner import Setup
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-
 _CONTEXT.set_forkserver_preload(["pytest", "tests.bench.child"])
 
 # The template's engine is loaded by its first use.
@@ -56,8 +53,8 @@ def end_of(process: ForkServerProcess) -> int:
 
 def _run_until_quiet(setup: Setup, log: Path, die_at: int | None) -> None:
     points = Points(log, die_at=die_at)
-    PointedDatabase.points = staticmethod(points)
-    _store.Database = PointedDatabase  # type: ignore[misc] # in this process alone
+    PointedDatabase.points = points
+    _store.Database = PointedDatabase  # type: ignore[attr-defined] # its driver, in this process alone
 
     def http(client: Client) -> PointedHttp:
         return PointedHttp(client, points)

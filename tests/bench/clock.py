@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -30,4 +29,4 @@ class Clock:
         """It is this time now."""
         fresh = self.path.with_name(f"{self.path.name}.new")
         fresh.write_text(str((time - _EPOCH) // _MICROSECOND))
-        os.replace(fresh, self.path)
+        fresh.replace(self.path)

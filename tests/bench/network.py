@@ -185,7 +185,7 @@ class Network:
 
     # --- set up ------------------------------------------------------------------------------------------------------
 
-    def open(self, account: str, rules: Rules = Rules(), *, token: str = "good") -> None:  # noqa: B008 - frozen
+    def open(self, account: str, rules: Rules = Rules(), *, token: str = "good") -> None:
         """There is an account of this name, with this token."""
         with self._lock:
             self._boards[account] = _Board(rules=rules, token=token, owner=account)
@@ -352,7 +352,7 @@ class Network:
             there = next((post for post in board.posts if post.text == wanted.text), None)
             if there is not None:
                 return _json(409, {"error": "duplicate", "id": there.id})
-        if there is None and delay is not NEVER:
+        if there is None and delay is not None:
             there = self._make(replace(wanted, at=now + delay))
         return self._said(board, wanted, there, step)
 

@@ -39,7 +39,8 @@ class Points:
 class PointedDatabase(Database):
     """The driver, with a point before, inside and after each transaction that writes; named after the store's verb."""
 
-    points: ClassVar[Callable[[str], None]] = staticmethod(lambda _name: None)
+    #: Set in the process that is to die; a class, because the store makes its driver itself.
+    points: ClassVar[Points]
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:
