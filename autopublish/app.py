@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,7 +23,7 @@ from autopublish import __version__
 from autopublish.articles import alias_of_link, normalise_link
 from autopublish.config import Config, digest_of, load, resolve_secrets
 from autopublish.engines.local import LocalEngine
-from autopublish.errors import ConfigError, Problem, StoreError
+from autopublish.errors import ConfigError, FeedError, Problem, StoreError
 from autopublish.models import Account, Article, Delivery, FeedSettings, Standing
 from autopublish.net import Client
 from autopublish.pipeline import (
@@ -36,7 +37,7 @@ from autopublish.pipeline import (
     posts_of_article,
     posts_of_feed,
 )
-from autopublish.store import Store, open_store
+from autopublish.store import Event, Store, open_store
 
 if TYPE_CHECKING:
     from autopublish.media import Pictures
@@ -78,8 +79,7 @@ def build(path: Path | str, *, clock: Callable[[], datetime] = now_utc) -> App:
         StoreError: the store cannot be used.
     """
     path = Path(path)
-    digest = digest_of(path)
-    store = _remembered(path, digest)
+    store = _remembered(path, _mark_of(path, digest_of(path)))
     if store is not None:
         return App(path, store, config=None, clock=clock)
     config = load(path)
@@ -96,8 +96,13 @@ def look(path: Path | str, *, clock: Callable[[], datetime] = now_utc) -> App:
     return App(Path(path), open_store(config.store, read_only=True), config=config, clock=clock)
 
 
-def _remembered(path: Path, digest: str) -> Store | None:
-    """The store that remembers this very file; where it lies is guessed, and the digest proves the guess."""
+def _mark_of(path: Path, digest: str) -> str:
+    """What the store remembers of a file: its digest and its folder, from which its paths start."""
+    return hashlib.sha256(f"{digest}\0{path.absolute().parent}".encode(errors="surrogateescape")).hexdigest()
+
+
+def _remembered(path: Path, mark: str) -> Store | None:
+    """The store that remembers this very file; where it lies is guessed, and the mark proves the guess."""
     found = _STORE_LINE.search(path.read_bytes())
     url = found.group(1).decode(errors="replace") if found else DEFAULT_STORE
     place = (path.parent / url.removeprefix("sqlite:///")).absolute()
@@ -107,7 +112,7 @@ def _remembered(path: Path, digest: str) -> Store | None:
         store = open_store(f"sqlite:///{place}")
     except StoreError:
         return None  # said in words when the configuration has been read
-    if store.digest() == digest:
+    if store.digest() == mark:
         return store
     store.close()
     return None
@@ -139,7 +144,7 @@ class App:
         with self._loading:
             if self._config is None:
                 config = load(self.path)
-                if config.digest != self.store.digest():
+                if _mark_of(self.path, config.digest) != self.store.digest():
                     words = "was changed while the program was at work: run it again"
                     raise ConfigError(Problem(file=str(self.path), message=words))
                 self._config = config
@@ -213,13 +218,16 @@ class App:
             StoreBusy: another run is at work.
         """
         with self.store.only_run(self._clock()):
+            is_new = self._config is not None and self._config.digest != self.store.digest()
             told = self._adopt()
             engine = LocalEngine()
-            pipeline = Pipeline(self._parts(engine.wake))
+            pipeline = Pipeline(self._parts(engine.wake), stopping=lambda: engine.is_stopping)
             if watch is not None:
                 pipeline.journal.watch = watch
             engine.handlers.update(poll=pipeline.poll, drain=pipeline.drain)
             recovered = pipeline.recover()
+            if is_new:
+                pipeline.check_secrets()
             feeds = pipeline.begin_round()
             # Accounts first: a slow feed must not delay what waits already.
             jobs = [("drain", account) for account in pipeline.accounts_with_work()]
@@ -258,10 +266,11 @@ class App:
         return ahead
 
     def explain(self, article: Article) -> dict[str, Delivery | str]:
-        """For each configured account its delivery of the article, or in words why there is none."""
+        """For each account its delivery of the article, or in words why there is none; former accounts come last."""
         rows = {row.account: row for row in self.store.deliveries_of(article.id)}
         standings = self.store.standings()
-        return {name: rows.get(name) or _why_none(article, standings.get(name)) for name in self.accounts}
+        answers = {name: rows.get(name) or _why_none(article, standings.get(name)) for name in self.accounts}
+        return answers | {name: row for name, row in rows.items() if name not in answers}
 
     def _report(self, pipeline: Pipeline, told: Sequence[str], recovered: int) -> RunReport:
         journal = pipeline.journal
@@ -269,7 +278,8 @@ class App:
         return RunReport(
             polled=sorted(journal.polled, key=lambda polled: order.get(polled.feed, 0)),
             changed=sorted(
-                journal.changed.values(), key=lambda one: (one.article.published, one.article.id, one.delivery.account)
+                (one for one in journal.changed.values() if one.was is not one.delivery.state),
+                key=lambda one: (one.article.published, one.article.id, one.delivery.account),
             ),
             troubles=sorted(journal.troubles.values(), key=lambda trouble: trouble.account),
             recovered=recovered,
@@ -287,11 +297,12 @@ class App:
         """Take over the configuration if it was read because it is not the one that the store remembers."""
         if self._config is None:
             return ()
-        if self.store.digest() == self._config.digest:
-            return ()
         config = self._config
-        events = self.store.adopt(config.feeds, config.accounts, digest=config.digest, now=self._clock())
-        return tuple(event.why or event.what for event in events)
+        mark = _mark_of(self.path, config.digest)
+        if self.store.digest() == mark:
+            return ()
+        events = self.store.adopt(config.feeds, config.accounts, digest=mark, now=self._clock())
+        return _told(events)
 
     def _parts(self, wake: Callable[[str, str], None]) -> Parts:
         return Parts(
@@ -304,6 +315,16 @@ class App:
             pictures=lambda: self.pictures,
             wake=wake,
         )
+
+
+def _told(events: Sequence[Event]) -> tuple[str, ...]:
+    """What a changed configuration did, in words; deliveries that are HELD for one reason are one line."""
+    held = Counter(event.why for event in events if event.subject == "delivery")
+    words = [event.why or event.what for event in events if event.subject != "delivery"]
+    for why, count in held.items():
+        what = "delivery that waited is" if count == 1 else "deliveries that waited are"
+        words.append(f"{why}: {count} {what} HELD; see `autopublish deliveries list --state held`")
+    return tuple(words)
 
 
 def _why_none(article: Article, standing: Standing | None) -> str:
@@ -319,6 +340,7 @@ def _why_none(article: Article, standing: Standing | None) -> str:
 def glance(path: Path, target: str | None, *, most: int) -> tuple[Previewed, ...]:
     """What `preview` shows: by the configuration if there is one, else of the feed address alone."""
     if target is not None and not path.exists():
+        _demand_address(target)
         return preview_address(target, most=most)
     config = load(path)
     client = Client(user_agent=f"autopublish/{__version__} (+{config.contact or PROJECT_URL})")
@@ -326,6 +348,16 @@ def glance(path: Path, target: str | None, *, most: int) -> tuple[Previewed, ...
         return preview(config, target, client=client, most=most)
     finally:
         client.close()
+
+
+def _demand_address(target: str) -> None:
+    """`target`, which no configured feed is called, can be asked for.
+
+    Raises:
+        FeedError: it is no address.
+    """
+    if not target.lower().startswith(("http://", "https://", "file:")):
+        raise FeedError(f"no feed is called {target}, and an address begins with https://")
 
 
 def preview(
@@ -342,6 +374,7 @@ def preview(
         shown = posts_of_article(target, feeds, config.accounts, describe=describe, client=client, now=clock())
         if shown is not None:
             return (shown,)
+        _demand_address(target)
         chosen = [FeedSettings(name="preview", url=target, contact=config.contact)]
     return tuple(
         one

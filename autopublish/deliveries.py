@@ -68,8 +68,12 @@ CALL_DEADLINE = timedelta(seconds=60)
 #: Stage tries, and time since the first one, after which the post goes without the picture.
 MOST_STAGE_TRIES = 3
 MOST_STAGE_TIME = timedelta(minutes=30)
+#: An upload in work is asked about after this time at the earliest.
+LEAST_WAIT = timedelta(seconds=1)
 #: Waits between tries of `whoami` on a blocked account: 15 min, 1 h and 6 h after the block, then daily.
 PROBE_AFTER = (timedelta(minutes=15), timedelta(minutes=45), timedelta(hours=5), timedelta(days=1))
+#: Is written down as who let an article through that `first_run` chose.
+FIRST_RUN = "first_run"
 #: Begins the reason of what a rule of the configuration stopped.
 FILTERED = "filtered: "
 
@@ -132,7 +136,7 @@ def plan(
         case Novelty.FUTURE:
             return replace(delivery, state=State.HELD, reason="future")
         case Novelty.CHOSEN:
-            return replace(delivery, allowed_by="first_run", allowed_at=now)
+            return replace(delivery, allowed_by=FIRST_RUN, allowed_at=now)
         case _:
             return delivery
 
@@ -158,7 +162,7 @@ def route_again(
         return plan(article, account, novelty=Novelty.NEWS, refusal=refusal, standing=standing, now=now)
     if existing.last_tried is not None:
         return None
-    if existing.state is State.READY and refusal is not None and existing.allowed_by is None:
+    if existing.state is State.READY and refusal is not None and not _by_person(existing):
         return replace(existing, state=State.CANCELLED, reason=FILTERED + refusal, changed=now)
     by_rule = existing.state is State.CANCELLED and (existing.reason or "").startswith(FILTERED)
     if by_rule and refusal is None and article.published > now:
@@ -253,7 +257,7 @@ def check_claim(
             )
             return Next(Step.CHANGED, back)
         return Next(Step.SEND, delivery)
-    if refusal is not None and delivery.allowed_by is None:
+    if refusal is not None and not _by_person(delivery):
         stopped = replace(delivery, state=State.CANCELLED, reason=FILTERED + refusal, changed=now)
         return Next(Step.CHANGED, stopped)
     if delivery.allowed_by is None and account.max_age is not None:
@@ -261,6 +265,11 @@ def check_claim(
         if now - since > account.max_age:
             return Next(Step.CHANGED, replace(delivery, state=State.HELD, reason="stale", changed=now))
     return Next(Step.LOOK if looks_first(delivery, first_seen, standing, resolution, now) else Step.SEND, delivery)
+
+
+def _by_person(delivery: Delivery) -> bool:
+    """Whether a person let this very delivery through, against filters too; `first_run` only chose by time."""
+    return delivery.allowed_by not in (None, FIRST_RUN)
 
 
 def looks_first(
@@ -290,7 +299,9 @@ def stage_failed(delivery: Delivery, error: DeliveryError, standing: Standing, n
     match error:
         case NotReady() if now - since < MOST_STAGE_TIME:
             stage = error.stage if isinstance(error.stage, Stage) else delivery.stage
-            return Settled(replace(row, stage=stage, stage_since=since, due=now + error.wait), None, standing)
+            return Settled(
+                replace(row, stage=stage, stage_since=since, due=now + max(error.wait, LEAST_WAIT)), None, standing
+            )
         case NotReady() | MediaRejected() if not delivery.without_picture:
             return Settled(_without_picture(row), None, standing)
         case MediaRejected() | Rejected():
@@ -299,6 +310,9 @@ def stage_failed(delivery: Delivery, error: DeliveryError, standing: Standing, n
             return Settled(row, None, _wait(standing, error.wait or backoff(1, delivery.id), now))
         case Unauthorized():
             return Settled(row, None, block(standing, str(error), now))
+        case NotSent():
+            # Nothing was tried with the picture: the network is away.
+            return Settled(row, None, _failed(standing, delivery, now))
         case _:
             tries = delivery.stage_tries + 1
             row = replace(row, stage_tries=tries, stage_since=since)
@@ -552,7 +566,7 @@ def next_step(delivery: Delivery, attempt: Attempt, *, account: Account, resolut
     match resolution.read_back:
         case ReadBack.BY_KEY if standing_key and not delivery.adopting:
             return Next(Step.CHANGED, replace(delivery, state=State.READY, look_at=None, changed=now))
-        case ReadBack.BY_ANSWER if not attempt.resend:
+        case ReadBack.BY_ANSWER if not attempt.resend and not delivery.adopting:
             return Next(Step.CHANGED, replace(delivery, state=State.READY, look_at=None, changed=now))
         case ReadBack.NONE | ReadBack.BY_ANSWER:
             reason = delivery.reason or "the outcome is unknown"
@@ -608,8 +622,17 @@ def _failed_look(
     row = replace(delivery, failed_looks=failed, look_since=since, look_at=now + wait, changed=now)
     if now - since >= LOOKS_MAY_FAIL:
         row = review(row, attempt, account, f"no look was answered for a day: {error}", now)
-    blocked = block(standing, str(error), now) if isinstance(error, Unauthorized) else standing
-    return Settled(row, attempt, blocked)
+    if isinstance(error, Unauthorized):
+        return Settled(row, attempt, block(standing, str(error), now))
+    return Settled(row, attempt, unreachable(standing, wait if isinstance(error, RateLimited) else None, now))
+
+
+def unanswered(delivery: Delivery, attempt: Attempt, *, account: Account, now: datetime) -> Delivery | None:
+    """A VERIFYING delivery whose account could not even be asked for a day: a person decides; None: not yet."""
+    since = delivery.look_since or delivery.look_at or now
+    if now - since < LOOKS_MAY_FAIL:
+        return None
+    return review(delivery, attempt, account, "the account could not be asked for a day", now)
 
 
 # --- a person's moves ------------------------------------------------------------------------------------------------
@@ -623,7 +646,8 @@ def approve(delivery: Delivery, who: str, now: datetime) -> Delivery:
     """READY, let through by a person."""
     if delivery.state is not State.HELD:
         raise NotAllowed(_instead(delivery, "only a HELD delivery can be approved"))
-    again = 1 if delivery.reason == "clash" else 0
+    # Composed anew, it needs a key of its own if the old one was used.
+    again = 1 if delivery.reason == "clash" or delivery.frozen is not None else 0
     return _let_through(replace(delivery, generation=delivery.generation + again), who, now)
 
 

@@ -449,7 +449,7 @@ class Standing:
     failures: int = 0
     #: Identity pinned by the first `whoami`.
     identity: Identity | None = None
-    #: Salted digest of the credentials that `whoami` last accepted.
+    #: Salted digest of the credentials that `whoami` was last asked with.
     fingerprint: str | None = None
     #: When `whoami` is tried again while AUTH_BLOCKED, and how often it was.
     probe_at: datetime | None = None

@@ -18,7 +18,8 @@ from autopublish.models import (
     State,
     Validators,
 )
-from autopublish.pipeline._poll import after_move, route
+from autopublish.pipeline._poll import after_move
+from autopublish.pipeline._route import route
 from autopublish.store import Known
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from autopublish.errors import ConfigError, FeedError, StoreBusy, StoreError
-from autopublish.models import Delivery, State
+from autopublish.models import AccountState, Delivery, Standing, State
 
 #: Done, something failed, wrong usage or configuration.
 DONE, FAILED, WRONG = 0, 1, 2
@@ -114,8 +114,11 @@ def local(time: datetime | None, zone: ZoneInfo | None) -> str:
     return f"{time.astimezone(zone):%Y-%m-%d %H:%M:%S}" if zone else f"{time:%Y-%m-%d %H:%M:%S} UTC"
 
 
-def state_in_words(delivery: Delivery, zone: ZoneInfo | None, now: datetime) -> str:
-    """What a delivery's state means to its reader, with what to do where a person is needed."""
+def state_in_words(delivery: Delivery, standing: Standing | None, zone: ZoneInfo | None, now: datetime) -> str:
+    """What a delivery's state means to its reader, with what to do where a person is needed.
+
+    `standing` is its account's, which may be what it waits for; None if the configuration names no such account.
+    """
     short = delivery.id[:8]
     reason = delivery.reason or ""
     match delivery.state:
@@ -123,7 +126,7 @@ def state_in_words(delivery: Delivery, zone: ZoneInfo | None, now: datetime) -> 
             where = delivery.receipt.url or delivery.receipt.remote_id if delivery.receipt else ""
             return f"posted {where}".strip()
         case State.READY:
-            when = f"waits until {local(delivery.due, zone)}" if delivery.due > now else "waits for its turn"
+            when = _when_in_words(delivery, standing, zone, now)
             return f"{when} ({reason})" if reason else when
         case State.SENDING:
             return "is being sent"
@@ -140,6 +143,16 @@ def state_in_words(delivery: Delivery, zone: ZoneInfo | None, now: datetime) -> 
             return f"refused: {reason}; `autopublish deliveries retry {short}` or `cancel {short}`"
         case State.CANCELLED:
             return reason or "cancelled"
+
+
+def _when_in_words(delivery: Delivery, standing: Standing | None, zone: ZoneInfo | None, now: datetime) -> str:
+    """What a READY delivery waits for."""
+    if standing is not None and standing.state is not AccountState.ACTIVE:
+        return f"waits for its account, which is {standing.state}: {standing.reason or 'no reason is known'}"
+    until = delivery.due
+    if standing is not None and standing.not_before is not None:
+        until = max(until, standing.not_before)
+    return f"waits until {local(until, zone)}" if until > now else "waits for its turn"
 
 
 @contextmanager

@@ -43,8 +43,8 @@ def check(config: Path, *, as_json: bool) -> None:
     else:
         for warning in found.warnings:
             say(f"warning: {warning}")
-        for name, reason in missing.items():
-            say(f"{config}: accounts.{name}: {reason}")
+        for reason in missing.values():
+            say(f"{config}: {reason}")
         if not missing:
             feeds, accounts = len(found.feeds), len(found.accounts)
             click.echo(f"{config}: good ({feeds} feed{'s' * (feeds != 1)}, {accounts} account{'s' * (accounts != 1)})")

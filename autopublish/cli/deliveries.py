@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import getpass
+import os
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -26,6 +27,8 @@ from autopublish.cli._common import (
 )
 from autopublish.models import Delivery, State
 
+#: More than any store holds.
+_ALL = 1_000_000_000
 _STATES = click.Choice([state.value.lower() for state in State])
 
 
@@ -46,8 +49,9 @@ def list_(config: Path, state: str | None, account: str | None, most: int, *, ev
     """List what waits, is being looked up, or needs a person."""
     app = look(config)
     try:
-        rows = _chosen(app, state, most, everything=everything)
-        rows = [row for row in rows if account in (None, row.account)]
+        # Cut last: the rows of one account may lie behind many of others.
+        rows = _chosen(app, state, most if account is None else _ALL, everything=everything)
+        rows = [row for row in rows if account in (None, row.account)][:most]
         if as_json:
             print_json([_document(app, row) for row in rows])
         else:
@@ -87,11 +91,11 @@ def _show(app: App, rows: list[Delivery]) -> None:
     if not rows:
         say("nothing waits")
         return
-    zone, now = ZoneInfo(app.config.timezone), datetime.now(UTC)
+    zone, now, standings = ZoneInfo(app.config.timezone), app.now(), app.store.standings()
     lines = []
     for row in rows:
         title = app.store.article(row.article).title
-        lines.append([row.id[:8], row.account, title[:50], state_in_words(row, zone, now)])
+        lines.append([row.id[:8], row.account, title[:50], state_in_words(row, standings.get(row.account), zone, now)])
     table(lines, ["id", "account", "article", "state"])
 
 
@@ -191,7 +195,7 @@ def _by_id(app: App, key: str) -> Delivery:
 def _batch(app: App, account: str | None, reason: str | None, state: State) -> list[Delivery]:
     rows = [
         row
-        for row in app.store.in_state(state, most=1_000_000)
+        for row in app.store.in_state(state, most=_ALL)
         if account in (None, row.account) and (reason is None or (row.reason or "").split(":")[0] == reason)
     ]
     if not rows:
@@ -200,7 +204,7 @@ def _batch(app: App, account: str | None, reason: str | None, state: State) -> l
 
 
 def _apply(app: App, rows: list[Delivery], move: Callable[[Delivery, str, datetime], Delivery], done: str) -> bool:
-    who, failed = getpass.getuser(), False
+    who, failed = _who(), False
     for row in rows:
         try:
             moved = move(row, who, app.now())
@@ -208,9 +212,11 @@ def _apply(app: App, rows: list[Delivery], move: Callable[[Delivery, str, dateti
             say(f"{row.id[:8]} ({row.account}): {error}")
             failed = True
             continue
-        warning = ""
-        if row.unclosed:
-            warning = "; an earlier attempt may be live: look at the account"
+        if moved.state is State.READY and row.account not in app.accounts:
+            say(f"{row.id[:8]}: the configuration names no account {row.account}: put it back first, or cancel this")
+            failed = True
+            continue
+        warning = "; an earlier attempt may be live: look at the account" if moved.unclosed else ""
         if app.store.change(row, moved, actor=who):
             title = plain(app.store.article(row.article).title)
             click.echo(f"{row.id[:8]} {row.account}: {done}: {title}{warning}")
@@ -218,3 +224,11 @@ def _apply(app: App, rows: list[Delivery], move: Callable[[Delivery, str, dateti
             say(f"{row.id[:8]} ({row.account}) changed meanwhile: look again with `autopublish deliveries list`")
             failed = True
     return failed
+
+
+def _who() -> str:
+    """The user's name; in a container a user may have a number only."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"

@@ -16,6 +16,7 @@ from autopublish.cli._common import (
     in_words,
     is_terminal,
     json_option,
+    plain,
     print_json,
     say,
     table,
@@ -171,11 +172,17 @@ def _cut(text: str, most: int) -> str:
 
 
 def _show_homes(report: RunReport) -> None:
-    posted = {changed.delivery.account for changed in report.changed if changed.delivery.state is State.POSTED}
-    for name in sorted(posted):
-        identity = report.standings[name].identity
-        if identity is not None and identity.url:
-            click.echo(f"{name}: {identity.url}")
+    """Where each account that got a post can be seen: its page, else its newest post."""
+    newest = {
+        changed.delivery.account: changed.delivery.receipt
+        for changed in report.changed
+        if changed.delivery.state is State.POSTED
+    }
+    for name, standing in report.standings.items():
+        receipt = newest.get(name)
+        home = (standing.identity.url if standing.identity else None) or (receipt.url if receipt else None)
+        if name in newest and home:
+            click.echo(plain(f"{name}: {home}"))
 
 
 def _tell_people(report: RunReport) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -84,7 +84,7 @@ def _account(standing: Standing) -> dict[str, object]:
 
 
 def _show(app: App) -> None:
-    zone, now = ZoneInfo(app.config.timezone), datetime.now(UTC)
+    zone, now = ZoneInfo(app.config.timezone), app.now()
     feeds = [
         [feed.settings.name, local(feed.last_good, zone), _health(feed, zone, now), feed.settings.url]
         for feed in app.store.feeds()
@@ -122,7 +122,7 @@ def _health(feed: Feed, zone: ZoneInfo, now: datetime) -> str:
     if feed.not_before is not None and feed.not_before > now:
         return f"told to wait until {local(feed.not_before, zone)}"
     if feed.failures:
-        return f"failed {feed.failures} times: {feed.last_error}"
+        return f"failed {'once' if feed.failures == 1 else f'{feed.failures} times'}: {feed.last_error}"
     return "good" if feed.last_good else "not polled yet"
 
 
@@ -186,12 +186,12 @@ def _answer(account: str, answer: Delivery | str) -> dict[str, object]:
 
 
 def _why_words(app: App, article: Article, answers: dict[str, Delivery | str]) -> None:
-    zone, now = ZoneInfo(app.config.timezone), datetime.now(UTC)
+    zone, now, standings = ZoneInfo(app.config.timezone), app.now(), app.store.standings()
     click.secho(plain(article.title), bold=True)
     click.echo(f"published {local(article.published, zone)}, first seen {local(article.first_seen, zone)}, ", nl=False)
     click.echo(f"in {', '.join(article.feeds)}")
     for account, answer in answers.items():
-        words = state_in_words(answer, zone, now) if isinstance(answer, Delivery) else answer
+        words = state_in_words(answer, standings.get(account), zone, now) if isinstance(answer, Delivery) else answer
         click.echo(f"  {account}: {plain(words)}")
         if not isinstance(answer, Delivery):
             continue

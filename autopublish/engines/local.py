@@ -29,6 +29,11 @@ class LocalEngine:
         self._failure: BaseException | None = None
         self._changed = Condition()
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether a handler raised or the program was interrupted: nothing new is begun."""
+        return self._failure is not None
+
     def wake(self, verb: str, key: str) -> None:
         """Ask for one call; several before it begins are one."""
         with self._changed:

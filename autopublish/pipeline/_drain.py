@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum, auto
@@ -19,11 +19,14 @@ from autopublish import deliveries
 from autopublish.deliveries import Settled, Step
 from autopublish.errors import (
     ComposeError,
+    ConfigError,
     DeliveryError,
+    MediaError,
     NotSent,
     OutcomeUnknown,
     RateLimited,
     SecretError,
+    StoreError,
     Unauthorized,
     Undecided,
 )
@@ -44,8 +47,8 @@ from autopublish.models import (
     Standing,
     State,
 )
-from autopublish.pipeline._parts import Journal, Parts, Trouble, resolution_of
-from autopublish.pipeline._poll import link_status
+from autopublish.pipeline._links import Links
+from autopublish.pipeline._parts import Journal, Parts, Trouble, resolution_of, tell_bug
 from autopublish.platforms._base import Platform
 from autopublish.posts import admits, compose
 
@@ -78,12 +81,12 @@ class Line:
 class Drainer:
     """Drains accounts."""
 
-    def __init__(self, parts: Parts, journal: Journal, *, stopping: Callable[[], bool]) -> None:
+    def __init__(self, parts: Parts, journal: Journal, links: Links, *, stopping: Callable[[], bool]) -> None:
         self._parts = parts
         self._store = parts.store
         self._journal = journal
+        self._links = links
         self._stopping = stopping
-        self._links: dict[str, int | None] = {}
 
     # --- the account -------------------------------------------------------------------------------------------------
 
@@ -94,10 +97,12 @@ class Drainer:
             return
         now = self._parts.clock()
         unknown, due = self._store.unknown(name, now), self._store.ready(name, now, most=1)
-        if not unknown and not due:
+        is_blocked = self._store.standing(name).state is AccountState.AUTH_BLOCKED
+        if not unknown and not due and not is_blocked:
             return
         line = self._open(account)
         if line is None:
+            self._give_up_looking(account, unknown)
             return
         for delivery in unknown:
             self._verify(line, delivery)
@@ -105,6 +110,27 @@ class Drainer:
             self._hold_burst(line)
             while self._send_next(line) is Go.ON:
                 pass
+
+    def check_secrets(self) -> None:
+        """Block every account whose secrets cannot be had; asks no network."""
+        for account in self._parts.accounts().values():
+            try:
+                self._parts.connect(account)
+            except SecretError as error:
+                self._block(self._store.standing(account.name), str(error))
+
+    def _give_up_looking(self, account: Account, unknown: Sequence[Delivery]) -> None:
+        """What an account that cannot be asked leaves unknown for a day, a person decides."""
+        for delivery in unknown:
+            attempt = self._frozen(delivery)
+            row = deliveries.unanswered(delivery, attempt, account=account, now=self._parts.clock())
+            if row is not None:
+                self._change(delivery, row, self._store.article(delivery.article), attempt.post)
+
+    def _frozen(self, delivery: Delivery) -> Attempt:
+        if delivery.frozen is None:
+            raise AssertionError(f"delivery {delivery.id} is VERIFYING without an attempt")
+        return self._store.attempt(delivery.frozen)
 
     def _open(self, account: Account) -> Line | None:
         """The account with its platform, if it may work; a blocked one is tried again when its credentials changed."""
@@ -197,13 +223,11 @@ class Drainer:
 
     def _hold_burst(self, line: Line) -> None:
         now = self._parts.clock()
-        held = deliveries.hold_burst(self._store.ready(line.account.name, now), line.account, now)
-        if not held:
-            return
-        before = {row.id: row for row in self._store.ready(line.account.name, now)}
-        self._store.change_all(((before[row.id], row) for row in held), why="burst")
-        for row in held:
-            self._changed(row)
+        due = {row.id: row for row in self._store.ready(line.account.name, now)}
+        held = deliveries.hold_burst(due.values(), line.account, now)
+        for row in self._store.change_all(((due[row.id], row) for row in held), why="burst") if held else ():
+            self._journal.add_change(State.READY, row, self._store.article(row.article))
+            self._log(row)
 
     # --- one delivery ------------------------------------------------------------------------------------------------
 
@@ -219,7 +243,20 @@ class Drainer:
                 line.standing, f"at most as many posts as it may for now; next {until:%H:%M} UTC", failed=False
             )
             return Go.STOP
-        return self._send_one(line, due[0])
+        try:
+            return self._send_one(line, due[0])
+        except (ConfigError, StoreError):
+            raise
+        except Exception as error:  # noqa: BLE001 - one delivery must not stop the others, whatever fails
+            return self._poisoned(due[0], error)
+
+    def _poisoned(self, delivery: Delivery, error: Exception) -> Go:
+        """A delivery on which the program fails before its call waits for a person; the next ones go on."""
+        log.error("send failed: delivery=%s error=%s\n%s", delivery.id[:8], type(error).__name__, tell_bug(error))
+        article, there = self._store.article(delivery.article), self._store.delivery(delivery.id)
+        if there.state is not State.READY:
+            raise error  # past the intent: recovery will find it
+        return self._hold(there, article, f"template: the program failed on it ({type(error).__name__})")
 
     def _paced_until(self, line: Line, now: datetime) -> datetime | None:
         windows = line.account.at_most
@@ -255,7 +292,7 @@ class Drainer:
         return self._send_new(line, delivery, article)
 
     def _send_new(self, line: Line, delivery: Delivery, article: Article) -> Go:
-        if self._link_is_dead(delivery, article):
+        if self._link_is_dead(article):
             return self._hold(delivery, article, "dead link")
         now = self._parts.clock()
         try:
@@ -295,6 +332,10 @@ class Drainer:
             resolution=line.resolution,
             now=self._parts.clock(),
         )
+        if isinstance(outcome, NotSent) and self._stopping():
+            # We refused it ourselves: that is no failure of the account.
+            settled = replace(settled, standing=line.standing)
+        self._journal.add_change(delivery.state, row, article, post)
         return self._write(line, row, settled, article, post)
 
     def _reread(self, line: Line) -> Go:
@@ -319,9 +360,9 @@ class Drainer:
             receipt = line.platform.publish(attempt.post, attempt.stage, key=attempt.key)
         except DeliveryError as error:
             return error
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - told and contained
             # A bug of ours or of a library: what it means for the post is not known.
-            log.exception("publish failed: account=%s delivery=%s", line.account.name, delivery.id[:8])
+            tell_bug(log, f"publish failed: delivery={delivery.id[:8]}", error)
             return OutcomeUnknown(f"the program failed during the call: {type(error).__name__}")
         finally:
             line.platform.http.guard = None
@@ -353,24 +394,18 @@ class Drainer:
                 self._trouble(line.standing, f"could not be looked at before the first send: {result}", failed=False)
                 return Go.STOP
 
-    def _link_is_dead(self, delivery: Delivery, article: Article) -> bool:
+    def _link_is_dead(self, article: Article) -> bool:
         """Whether a late delivery's link answers 404 or 410; any other answer is no evidence."""
-        late = self._parts.clock() - article.first_seen > LINK_CHECK_AFTER
-        feed = self._feed(article)
-        if not late or article.link is None or feed is None or _folder_of(feed) is not None:
+        if self._parts.clock() - article.first_seen <= LINK_CHECK_AFTER or article.link is None:
             return False
-        if article.id not in self._links:
-            self._links[article.id] = link_status(self._parts, article.link, feed)
-        return self._links[article.id] in (404, 410)
+        feed = self._store.feed(article.feed)
+        return _folder_of(feed) is None and self._links.status(article, feed) in (404, 410)
 
     def _picture(self, limits: MediaLimits | None, article: Article) -> Picture | None:
         """The article's picture as this network takes it; none if there is no usable one: it never sinks a post."""
-        feed = self._feed(article)
-        if limits is None or not article.pictures or feed is None:
+        if limits is None or not article.pictures:
             return None
-        from autopublish.errors import MediaError
-
-        pictures = self._parts.pictures()
+        feed, pictures = self._store.feed(article.feed), self._parts.pictures()
         picture = pictures.of(article, allow_private=feed.settings.allow_private, within=_folder_of(feed))
         if picture is None:
             return None
@@ -380,20 +415,15 @@ class Drainer:
             log.warning("picture not fitted: article=%s reason=%s", article.id[:8], error)
             return None
 
-    def _feed(self, article: Article) -> Feed | None:
-        return next((feed for feed in self._store.feeds() if feed.id == article.feed), None)
-
     # --- what is unknown ---------------------------------------------------------------------------------------------
 
     def _verify(self, line: Line, delivery: Delivery) -> None:
-        if delivery.frozen is None:
-            raise AssertionError(f"delivery {delivery.id} is VERIFYING without an attempt")
-        attempt, now = self._store.attempt(delivery.frozen), self._parts.clock()
+        attempt, now = self._frozen(delivery), self._parts.clock()
         article = self._store.article(delivery.article)
         step = deliveries.next_step(delivery, attempt, account=line.account, resolution=line.resolution, now=now)
         if step.step is Step.CHANGED:
             self._change(delivery, step.delivery, article, attempt.post)
-        if step.step is not Step.LOOK:
+        if step.step is not Step.LOOK or not self._may_look(line):
             return
         result = self._find(line, attempt.post, attempt.stage, attempt.key, attempt.key_since - LOOK_BACK)
         settled = deliveries.looked(
@@ -407,6 +437,11 @@ class Drainer:
         )
         self._write(line, delivery, settled, article, attempt.post)
 
+    def _may_look(self, line: Line) -> bool:
+        """Looks are under the account's back-off, and a dead token answers none."""
+        waits = line.standing.not_before is not None and self._parts.clock() < line.standing.not_before
+        return line.standing.state is AccountState.ACTIVE and not waits
+
     def _find(
         self, line: Line, post: Post, stage: Stage, key: str | None, since: datetime
     ) -> Receipt | DeliveryError | None:
@@ -414,8 +449,8 @@ class Drainer:
             return line.platform.find(post, stage, key=key, since=since)
         except DeliveryError as error:
             return error
-        except Exception as error:
-            log.exception("look failed: account=%s", line.account.name)
+        except Exception as error:  # noqa: BLE001 - told and contained
+            tell_bug(log, f"look failed: account={line.account.name}", error)
             return OutcomeUnknown(f"the program failed during the look: {type(error).__name__}")
 
     def recover(self, delivery: Delivery, attempt: Attempt) -> None:
@@ -431,34 +466,29 @@ class Drainer:
         settled = deliveries.recover(
             delivery, attempt, account=account, standing=standing, resolution=resolution, now=now
         )
-        self._store.settle(delivery, standing, settled, why="the program ended during the call")
-        self._journal.add_change(settled.delivery, self._store.article(delivery.article), attempt.post)
+        row = self._store.settle(delivery, standing, settled, why="the program ended during the call")
+        self._journal.add_change(delivery.state, row, self._store.article(delivery.article), attempt.post)
         log.warning("delivery recovered: account=%s delivery=%s", delivery.account, delivery.id[:8])
 
     # --- writing -----------------------------------------------------------------------------------------------------
 
     def _write(self, line: Line, was: Delivery, settled: Settled, article: Article, post: Post) -> Go:
-        self._store.settle(was, line.standing, settled)
+        row = self._store.settle(was, line.standing, settled)
         line.standing = settled.standing
-        if settled.delivery.state is not State.READY or was.state is not State.READY:
-            self._journal.add_change(settled.delivery, article, post)
-        self._log(settled.delivery)
+        self._journal.add_change(was.state, row, article, post)
+        self._log(row)
         if settled.standing.state is AccountState.AUTH_BLOCKED:
             self._trouble(settled.standing, settled.standing.reason or "blocked")
         return Go.ON
 
     def _change(self, was: Delivery, row: Delivery, article: Article, post: Post | None = None) -> Go:
         if self._store.change(was, row):
-            self._journal.add_change(row, article, post)
+            self._journal.add_change(was.state, row, article, post)
             self._log(row)
         return Go.ON
 
     def _hold(self, delivery: Delivery, article: Article, reason: str) -> Go:
         return self._change(delivery, deliveries.hold(delivery, reason, self._parts.clock()), article)
-
-    def _changed(self, row: Delivery) -> None:
-        self._journal.add_change(row, self._store.article(row.article))
-        self._log(row)
 
     @staticmethod
     def _log(row: Delivery) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from autopublish.models import Account, Article, Delivery, Post, Resolution
+from autopublish.models import Account, Article, Delivery, Post, Resolution, State
 from autopublish.net import Client
 from autopublish.store import Store
 
@@ -55,6 +57,15 @@ def resolution_of(account: Account, platform: Platform) -> Resolution:
     )
 
 
+def tell_bug(log: logging.Logger, event: str, error: BaseException) -> None:
+    """Log an error that nobody expected with its place in the program.
+
+    Without its text: that may hold anything, a header with a secret too.
+    """
+    place = "".join(traceback.format_tb(error.__traceback__)).rstrip()
+    log.error("%s error=%s\n%s", event, type(error).__name__, place)
+
+
 # --- what is told ----------------------------------------------------------------------------------------------------
 
 
@@ -84,6 +95,8 @@ class Changed:
     delivery: Delivery
     article: Article
     post: Post | None = None
+    #: Its state before; None if it is new.
+    was: State | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,12 +128,15 @@ class Journal:
             self.polled.append(polled)
         self.watch(f"{polled.feed}: {polled.status}")
 
-    def add_change(self, delivery: Delivery, article: Article, post: Post | None = None) -> None:
-        """Note a delivery's new state; the last one counts, and the last post known is kept."""
+    def add_change(self, was: State | None, delivery: Delivery, article: Article, post: Post | None = None) -> None:
+        """Note a delivery's new state; the first `was`, the last state and the last post known are kept."""
         with self._lock:
             before = self.changed.get(delivery.id)
             self.changed[delivery.id] = Changed(
-                delivery=delivery, article=article, post=post or (before.post if before else None)
+                delivery=delivery,
+                article=article,
+                post=post or (before.post if before else None),
+                was=before.was if before else was,
             )
         self.watch(f"{delivery.account}: {delivery.state.value.lower()}: {article.title}")
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from autopublish.errors import ConfigError, StoreError
 from autopublish.models import AccountState, Feed, State
-from autopublish.pipeline._parts import Journal, Parts, Polled, Trouble
+from autopublish.pipeline._links import Links
+from autopublish.pipeline._parts import Journal, Parts, Polled, Trouble, tell_bug
 from autopublish.pipeline._poll import Poller
+
+if TYPE_CHECKING:
+    from autopublish.pipeline._drain import Drainer
 
 log = logging.getLogger(__name__)
 
@@ -21,29 +26,29 @@ class Pipeline:
         self._parts = parts
         self._stopping = stopping
         self.journal = Journal()
-        self._poller = Poller(parts, self.journal)
+        self._links = Links(parts)
+        self._poller = Poller(parts, self.journal, self._links)
         self._feeds: dict[str, Feed] = {}
-        self._hosts: dict[str, datetime] = {}
 
     # --- verbs -------------------------------------------------------------------------------------------------------
 
     def begin_round(self) -> tuple[str, ...]:
         """Read the feeds and who told us to wait; gives the feeds' ids in their order."""
         self._feeds = {feed.id: feed for feed in self._parts.store.feeds()}
-        self._hosts = self._parts.store.hosts_waiting(self._parts.clock())
+        self._poller.begin_round()
         return tuple(self._feeds)
 
     def poll(self, feed: str) -> None:
         """Poll one feed of the round."""
         known = self._feeds[feed]
         try:
-            self._poller.poll(known, hosts=self._hosts)
+            self._poller.poll(known)
         except (ConfigError, StoreError):
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - told and contained
             # A bug must not stop the other feeds; it is told as what it is.
-            log.exception("poll failed: feed=%s", known.settings.name)
-            reason = f"the program failed on this feed: {type(error).__name__}: {error}"
+            tell_bug(log, f"poll failed: feed={known.settings.name}", error)
+            reason = f"the program failed on this feed ({type(error).__name__}): please report it"
             self.journal.add_poll(Polled(feed=known.settings.name, status="failed", reason=reason))
 
     def end_round(self) -> None:
@@ -52,27 +57,32 @@ class Pipeline:
 
     def drain(self, account: str) -> None:
         """Look up what is unknown and send what is due on one account."""
-        from autopublish.pipeline._drain import Drainer
-
         try:
-            Drainer(self._parts, self.journal, stopping=self._stopping).drain(account)
+            self._drainer.drain(account)
         except (ConfigError, StoreError):
             raise
-        except Exception as error:
-            log.exception("drain failed: account=%s", account)
-            reason = f"the program failed on this account: {type(error).__name__}: {error}"
+        except Exception as error:  # noqa: BLE001 - told and contained
+            tell_bug(log, f"drain failed: account={account}", error)
+            reason = f"the program failed on this account ({type(error).__name__}): please report it"
             self.journal.add_trouble(Trouble(account=account, reason=reason))
 
     def recover(self) -> int:
         """Settle what a dead process left in the middle of a call; gives how many there were."""
         left = self._parts.store.left_sending()
-        if left:
-            from autopublish.pipeline._drain import Drainer
-
-            drainer = Drainer(self._parts, self.journal, stopping=self._stopping)
-            for delivery, attempt in left:
-                drainer.recover(delivery, attempt)
+        for delivery, attempt in left:
+            self._drainer.recover(delivery, attempt)
         return len(left)
+
+    def check_secrets(self) -> None:
+        """Block every account whose secrets cannot be had."""
+        self._drainer.check_secrets()
+
+    @cached_property
+    def _drainer(self) -> Drainer:
+        # Imported here: a run without news must not pay for platforms and posts.
+        from autopublish.pipeline._drain import Drainer
+
+        return Drainer(self._parts, self.journal, self._links, stopping=self._stopping)
 
     # --- what there is to do -----------------------------------------------------------------------------------------
 
@@ -80,7 +90,8 @@ class Pipeline:
         """The accounts that have something due now, or are blocked while deliveries wait."""
         now = self._parts.clock()
         standings = self._parts.store.standings()
-        names = set()
+        # A blocked account is asked again whether its credentials work now, whatever waits for it.
+        names = {name for name, one in standings.items() if one.state is AccountState.AUTH_BLOCKED}
         for work in self._parts.store.work():
             standing = standings.get(work.account)
             if standing is None:

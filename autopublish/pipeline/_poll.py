@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from threading import Lock
 from urllib.parse import urlsplit
 
-from autopublish import deliveries
-from autopublish.articles import Identified, Seen, candidates, identify, next_feed_state
-from autopublish.errors import ComposeError, FeedError, FeedUnreachable, NetworkError
+from autopublish.articles import Identified, candidates, identify, next_feed_state
+from autopublish.errors import FeedError, FeedUnreachable
 from autopublish.feeds.fetch import Fetched, fetch
-from autopublish.models import Account, Article, Delivery, Document, Feed, Novelty, State, Validators
+from autopublish.models import Document, Feed, Novelty, State, Validators
+from autopublish.pipeline._links import Links
 from autopublish.pipeline._parts import Journal, Parts, Polled
-from autopublish.posts import admits
+from autopublish.pipeline._route import route
 from autopublish.store import Decision, Known
 
 log = logging.getLogger(__name__)
@@ -41,16 +41,22 @@ class _Routed:
 class Poller:
     """Polls feeds; `flush` writes the marks of those that showed nothing new."""
 
-    def __init__(self, parts: Parts, journal: Journal) -> None:
+    def __init__(self, parts: Parts, journal: Journal, links: Links) -> None:
         self._parts = parts
         self._journal = journal
+        self._links = links
         self._marks: list[Feed] = []
+        self._hosts: dict[str, datetime] = {}
         self._lock = Lock()
 
-    def poll(self, feed: Feed, *, hosts: Mapping[str, datetime]) -> Polled:
-        """Poll one feed unless it was told to wait; whatever goes wrong stays inside this feed."""
+    def begin_round(self) -> None:
+        """Read which hosts told us to wait."""
+        self._hosts = self._parts.store.hosts_waiting(self._parts.clock())
+
+    def poll(self, feed: Feed) -> Polled:
+        """Poll one feed unless it, or its host, told us to wait; whatever goes wrong stays inside this feed."""
         now = self._parts.clock()
-        polled = self._waiting(feed, hosts, now) or self._poll(feed, now)
+        polled = self._waiting(feed, now) or self._poll(feed, now)
         self._journal.add_poll(polled)
         return polled
 
@@ -61,12 +67,14 @@ class Poller:
         if marks:
             self._parts.store.save_feeds(marks)
 
-    def _waiting(self, feed: Feed, hosts: Mapping[str, datetime], now: datetime) -> Polled | None:
+    def _waiting(self, feed: Feed, now: datetime) -> Polled | None:
         name = feed.settings.name
         if feed.gone:
             reason = "the site says that this feed is gone for good (410); name its new address under `url`"
             return Polled(feed=name, status="gone", reason=reason, told_before=True)
-        until = max(feed.not_before or now, hosts.get(_host(feed), now))
+        with self._lock:
+            host_until = self._hosts.get(_host(feed), now)
+        until = max(feed.not_before or now, host_until)
         if until > now:
             return Polled(
                 feed=name, status="waiting", reason=f"told to wait until {until:%Y-%m-%d %H:%M} UTC", told_before=True
@@ -103,6 +111,7 @@ class Poller:
             last_error=None,
         )
         self._mark(mark)
+        self._look_at_dead_links(feed, None)
         status = "not modified" if fetched.status == 304 else "nothing new"
         return Polled(feed=feed.settings.name, status=status, reason=note)
 
@@ -121,6 +130,8 @@ class Poller:
             asked = error.wait if isinstance(error, FeedUnreachable) else None
             until = now + (asked or min(FIRST_WAIT * (1 << min(failures - 1, 10)), MOST_WAIT))
             mark = replace(mark, not_before=until)
+            with self._lock:
+                self._hosts[_host(feed)] = max(until, self._hosts.get(_host(feed), until))
             self._parts.store.host_told_to_wait(_host(feed), until)
         self._parts.store.save_feeds((mark,))
         log.warning("feed not read: feed=%s reason=%s", feed.settings.name, error)
@@ -159,132 +170,38 @@ class Poller:
         aliases = dict.fromkeys(alias for candidate in found for alias in candidate.aliases)
         decision = self._parts.store.save_poll(feed.id, aliases, decide)
         self._tell_changes(decision)
-        self._look_at_dead_links(identified[-1], feed)
+        self._look_at_dead_links(feed, frozenset(seen.article.id for seen in identified[-1].seen))
         return _told(feed, document, identified[-1], notes)
 
     def _tell_changes(self, decision: Decision) -> None:
         articles = {article.id: article for article, _ in (*decision.new, *decision.seen)}
+        before = {was.id: was.state for was, _ in decision.changes}
         woken = set()
         for delivery in (*decision.deliveries, *(row for _, row in decision.changes)):
-            self._journal.add_change(delivery, articles[delivery.article])
+            self._journal.add_change(before.get(delivery.id), delivery, articles[delivery.article])
             if delivery.state is State.READY:
                 woken.add(delivery.account)
         for account in sorted(woken):
             self._parts.wake("drain", account)
 
-    def _look_at_dead_links(self, identified: Identified, feed: Feed) -> None:
-        """What is HELD for a dead link goes on when the link answers while the feed still shows it."""
-        for seen in identified.seen:
-            for delivery in self._parts.store.deliveries_of(seen.article.id):
-                if delivery.state is State.HELD and delivery.reason == "dead link":
-                    self._revive(seen.article, delivery, feed)
+    def _look_at_dead_links(self, feed: Feed, shown: frozenset[str] | None) -> None:
+        """What is HELD for a dead link goes on when the link answers while the feed still shows it.
 
-    def _revive(self, article: Article, delivery: Delivery, feed: Feed) -> None:
-        if article.link is None or link_status(self._parts, article.link, feed) != 200:
-            return
-        row = replace(delivery, state=State.READY, reason=None, changed=self._parts.clock())
-        if self._parts.store.change(delivery, row, why="the link answers again"):
-            self._journal.add_change(row, article)
-            self._parts.wake("drain", row.account)
-
-
-def link_status(parts: Parts, link: str, feed: Feed) -> int | None:
-    """The status that a GET of an article's link ends with; None if no answer came."""
-    try:
-        return parts.client.get(
-            link, limit_bytes=200_000, deadline=timedelta(seconds=15), allow_private=feed.settings.allow_private
-        ).status
-    except NetworkError:
-        return None
+        `shown`: the articles of the document; None if it is the one that was read last.
+        """
+        for delivery in self._parts.store.dead_links(feed.id):
+            article = self._parts.store.article(delivery.article)
+            if shown is not None and delivery.article not in shown:
+                row = replace(delivery, reason="dead link: the feed no longer shows it", changed=self._parts.clock())
+                self._parts.store.change(delivery, row)
+            elif self._links.status(article, feed) == 200:
+                row = replace(delivery, state=State.READY, reason=None, changed=self._parts.clock())
+                if self._parts.store.change(delivery, row, why="the link answers again"):
+                    self._journal.add_change(delivery.state, row, article)
+                    self._parts.wake("drain", row.account)
 
 
 # --- pure parts ------------------------------------------------------------------------------------------------------
-
-
-def route(identified: Identified, known: Known, accounts: Mapping[str, Account], feed: Feed, now: datetime) -> Decision:
-    """Which accounts get which articles, and why not the others; a pure function."""
-    made: list[Delivery] = []
-    changes: list[tuple[Delivery, Delivery]] = []
-    for found in identified.found:
-        made += _deliver(found.article, found.novelty, known, accounts, now)
-    for seen in identified.seen:
-        added, changed = _route_again(seen, known, accounts, now)
-        made += added
-        changes += changed
-    return Decision(
-        feed=feed,
-        new=tuple((found.article, found.aliases) for found in identified.found),
-        seen=tuple((seen.article, seen.added) for seen in identified.seen if _is_changed(seen)),
-        deliveries=tuple(made),
-        changes=tuple(changes),
-    )
-
-
-def _is_changed(seen: Seen) -> bool:
-    return bool(seen.edited or seen.further or seen.added or seen.novelty)
-
-
-def _deliver(
-    article: Article, novelty: Novelty, known: Known, accounts: Mapping[str, Account], now: datetime
-) -> list[Delivery]:
-    rows = []
-    for name, account in accounts.items():
-        refusal, problem = _refusal(article, account)
-        row = deliveries.plan(
-            article,
-            account,
-            novelty=_novelty_for(account, novelty, article, known.feed),
-            refusal=refusal,
-            standing=known.standings[name],
-            now=now,
-        )
-        if row is not None:
-            rows.append(deliveries.hold(row, f"template: {problem}", now) if problem else row)
-    return rows
-
-
-def _novelty_for(account: Account, novelty: Novelty, article: Article, feed: Feed) -> Novelty:
-    """How far back a date must lie to be no news is the account's own `max_age`."""
-    if novelty not in (Novelty.NEWS, Novelty.BACKDATED) or feed.last_good is None or feed.baseline_at is None:
-        return novelty
-    if account.max_age is None or article.published >= feed.last_good - account.max_age:
-        return Novelty.NEWS
-    return Novelty.BACKDATED
-
-
-def _route_again(
-    seen: Seen, known: Known, accounts: Mapping[str, Account], now: datetime
-) -> tuple[list[Delivery], list[tuple[Delivery, Delivery]]]:
-    if seen.novelty is not None:
-        return _deliver(seen.article, seen.novelty, known, accounts, now), []
-    if not (seen.edited or seen.further):
-        return [], []
-    existing = {row.account: row for row in known.deliveries(seen.article.id)}
-    added: list[Delivery] = []
-    changed: list[tuple[Delivery, Delivery]] = []
-    for name, account in accounts.items():
-        refusal, problem = _refusal(seen.article, account)
-        was = existing.get(name)
-        row = deliveries.route_again(
-            seen.article, account, was, refusal=refusal, standing=known.standings[name], now=now
-        )
-        if row is None:
-            continue
-        if problem:
-            row = deliveries.hold(row, f"template: {problem}", now)
-        if was is None:
-            added.append(row)
-        else:
-            changed.append((was, row))
-    return added, changed
-
-
-def _refusal(article: Article, account: Account) -> tuple[str | None, str | None]:
-    """The rule that keeps an article from an account, or what is wrong with the rules."""
-    try:
-        return admits(article, account, article.feeds), None
-    except ComposeError as error:
-        return None, str(error)
 
 
 def after_move(feed: Feed, fetched: Fetched, now: datetime) -> tuple[Feed, str | None]:
@@ -311,7 +228,8 @@ def _after_change_of_url(known: Known, now: datetime, notes: list[str]) -> Known
     if not feed.url_changed or shared or feed.baseline_at is None:
         return known
     notes.append("the new address shows nothing that was known: it counts as a new feed")
-    return replace(known, feed=replace(feed, baseline_at=None, first_try=now, last_good=None, newest=None))
+    first_try = feed.first_try or now
+    return replace(known, feed=replace(feed, baseline_at=None, first_try=first_try, last_good=None, newest=None))
 
 
 def _read(feed: Feed, identified: Identified, fetched: Fetched, document: Document, now: datetime) -> Feed:
@@ -354,6 +272,8 @@ def _told(feed: Feed, document: Document, identified: Identified, noted: Sequenc
 
 
 def _first_poll_in_words(known: int, chosen: int) -> str:
+    if known == 0:
+        return "first poll: every article was known from other feeds"
     if chosen == known:
         return f"first poll: all {known} articles are taken"
     posted = f"{chosen} taken" if chosen else "none posted"

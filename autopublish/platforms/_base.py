@@ -20,7 +20,7 @@ __all__ = ["Platform", "ReadBack"]
 
 
 class Platform(ABC):
-    """One account on one network. Made anew for each drain, used by one thread."""
+    """One account on one network. Kept while its credentials stay the same, used by one thread at a time."""
 
     class Settings(BaseModel):
         """The platform's part of an account in the YAML; secrets are `SecretStr` and written as references."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -135,8 +136,8 @@ def feed_values(feed: Feed) -> dict[str, object]:
 # --- articles --------------------------------------------------------------------------------------------------------
 
 
-def article_of(row: Row, names: dict[str, str]) -> Article:
-    """An article; `names`: the feeds' names by id."""
+def article_of(row: Row, name: Callable[[str], str]) -> Article:
+    """An article; `name`: a feed's name by its id."""
     raw: dict[str, Any] = json.loads(row["data"])
     return Article(
         id=row["id"],
@@ -154,12 +155,12 @@ def article_of(row: Row, names: dict[str, str]) -> Article:
         first_seen=_time(row["first_seen"]),
         pictures=tuple(Media(**picture) for picture in raw["pictures"]),
         baseline=bool(row["baseline"]),
-        feeds=tuple(names.get(feed, feed) for feed in raw["feeds"]),
+        feeds=tuple(name(feed) for feed in raw["feeds"]),
     )
 
 
-def article_values(article: Article, ids: dict[str, str]) -> dict[str, object]:
-    """An article as columns; `ids`: the feeds' ids by name."""
+def article_values(article: Article, feed_id: Callable[[str], str]) -> dict[str, object]:
+    """An article as columns; `feed_id`: a feed's id by its name."""
     data = {
         "title": article.title,
         "summary": article.summary,
@@ -169,7 +170,7 @@ def article_values(article: Article, ids: dict[str, str]) -> dict[str, object]:
         "language": article.language,
         "stated": micros(article.stated),
         "pictures": [_plain(picture) for picture in article.pictures],
-        "feeds": [ids.get(name, name) for name in article.feeds],
+        "feeds": [feed_id(name) for name in article.feeds],
     }
     return {
         "id": article.id,

@@ -19,6 +19,7 @@ from autopublish.models import (
     Article,
     Attempt,
     Delivery,
+    Evidence,
     Feed,
     FeedSettings,
     Standing,
@@ -237,9 +238,13 @@ class Store:
             told = [*_adopt_feeds(tx, feeds, now), *_adopt_accounts(tx, accounts, now)]
             for row in tx.rows("deliveries_orphaned"):
                 was = delivery_of(row)
-                held = replace(was, state=State.HELD, reason="account removed", changed=now)
-                _change(tx, was, held, actor=MACHINE, why=None, now=now)
-                told.append(_event("delivery", was.id, "HELD", f"account {was.account} removed", now))
+                words = f"account {was.account} removed"
+                if was.state is State.READY:
+                    after = replace(was, state=State.HELD, reason="account removed", changed=now)
+                else:
+                    after = replace(was, state=State.NEEDS_REVIEW, reason=f"{words}, outcome unknown", changed=now)
+                _change(tx, was, after, actor=MACHINE, why=None, now=now)
+                told.append(_event("delivery", was.id, after.state.value, words, now))
             tx.run("meta_set", name="config", value=digest)
         return tuple(told)
 
@@ -249,6 +254,14 @@ class Store:
         """The configured feeds in the configuration's order."""
         with self._database.read() as tx:
             return tuple(feed_of(row) for row in tx.rows("feeds_configured"))
+
+    def feed(self, key: str) -> Feed:
+        """One feed by its id, configured or not."""
+        with self._database.read() as tx:
+            row = tx.row("feed_by_id", id=key)
+        if row is None:
+            raise StoreError(f"the feed {key} is not in the store")
+        return feed_of(row)
 
     def hosts_waiting(self, now: datetime) -> dict[str, datetime]:
         """The hosts that told us to wait, and until when."""
@@ -270,7 +283,7 @@ class Store:
     def save_poll(self, feed: str, aliases: Iterable[Alias], decide: Callable[[Known], Decision]) -> Decision:
         """Save articles, aliases, deliveries and validators in one transaction; `decide` is pure and sees it."""
         with self._database.write() as tx:
-            names = {row["id"]: row["name"] or row["id"] for row in tx.rows("feeds_all")}
+            names = _Names(tx)
             row = tx.row("feed_by_id", id=feed)
             if row is None:
                 raise StoreError(f"the feed {feed} is not in the store any more")
@@ -281,7 +294,7 @@ class Store:
                 deliveries=lambda article: _deliveries_of(tx, article),
             )
             decision = decide(known)
-            _save_articles(tx, decision, {name: key for key, name in names.items()})
+            _save_articles(tx, decision, names)
             for delivery in decision.deliveries:
                 tx.run("delivery_add", **delivery_values(delivery))
             for was, row_now in decision.changes:
@@ -297,26 +310,26 @@ class Store:
             row = tx.row("article_by_id", id=key)
             if row is None:
                 raise StoreError(f"the article {key} is not in the store")
-            return article_of(row, _names(tx))
+            return article_of(row, _Names(tx).name)
 
     def articles_like(self, text: str, *, most: int = 10) -> tuple[Article, ...]:
         """Articles whose link holds `text`, newest first."""
         plain = text.replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_")
         with self._database.read() as tx:
             rows = tx.rows("articles_like", text=text, pattern=f"%{plain}%", most=most)
-            names = _names(tx)
-            return tuple(article_of(row, names) for row in rows)
+            names = _Names(tx)
+            return tuple(article_of(row, names.name) for row in rows)
 
     def article_by_alias(self, alias: Alias) -> Article | None:
         """The article that an alias is bound to."""
         with self._database.read() as tx:
-            return _known(tx, (alias,), _names(tx)).get(alias)
+            return _known(tx, (alias,), _Names(tx)).get(alias)
 
     def newest_articles(self, most: int) -> tuple[Article, ...]:
         """The newest articles."""
         with self._database.read() as tx:
-            names = _names(tx)
-            return tuple(article_of(row, names) for row in tx.rows("articles_newest", most=most))
+            names = _Names(tx)
+            return tuple(article_of(row, names.name) for row in tx.rows("articles_newest", most=most))
 
     def count_articles(self) -> int:
         """How many articles are known."""
@@ -393,6 +406,11 @@ class Store:
                 found.append((delivery_of(row), attempt_of(attempt)))
         return tuple(found)
 
+    def dead_links(self, feed: str) -> tuple[Delivery, ...]:
+        """What is HELD because the link of an article of this feed was dead."""
+        with self._database.read() as tx:
+            return tuple(delivery_of(row) for row in tx.rows("deliveries_dead_link", feed=feed))
+
     def in_state(self, state: State, *, most: int = 1000) -> tuple[Delivery, ...]:
         """Deliveries of one state, oldest article first."""
         with self._database.read() as tx:
@@ -415,10 +433,8 @@ class Store:
 
     def delivery(self, key: str) -> Delivery:
         """One delivery by its id."""
-        found = self.by_prefix(key)
-        if len(found) != 1:
-            raise StoreError(f"the delivery {key} is not in the store")
-        return found[0]
+        with self._database.read() as tx:
+            return _delivery(tx, key)
 
     def by_prefix(self, prefix: str) -> tuple[Delivery, ...]:
         """The deliveries whose id begins with these hex digits; three at most."""
@@ -447,15 +463,14 @@ class Store:
 
     def change(self, was: Delivery, delivery: Delivery, *, actor: str = MACHINE, why: str | None = None) -> bool:
         """Write a delivery as it stands now; False if somebody else changed it meanwhile, and nothing is written."""
-        return self.change_all(((was, delivery),), actor=actor, why=why)
+        return bool(self.change_all(((was, delivery),), actor=actor, why=why))
 
     def change_all(
         self, changes: Iterable[tuple[Delivery, Delivery]], *, actor: str = MACHINE, why: str | None = None
-    ) -> bool:
-        """Write deliveries as they stand now in one transaction; False if one was changed meanwhile and left so."""
+    ) -> tuple[Delivery, ...]:
+        """Write deliveries as they stand now in one transaction; gives those that nobody changed meanwhile."""
         with self._database.write() as tx:
-            written = [_change(tx, was, row, actor=actor, why=why, now=row.changed) for was, row in changes]
-        return all(written)
+            return tuple(row for was, row in changes if _change(tx, was, row, actor=actor, why=why, now=row.changed))
 
     def intend(self, was: Delivery, delivery: Delivery, attempt: Attempt) -> bool:
         """Make the intent to call durable: SENDING with its frozen attempt.
@@ -471,14 +486,24 @@ class Store:
             tx.run("attempt_add", **attempt_values(attempt))
         return True
 
-    def settle(self, was: Delivery, standing: Standing, settled: Settled, *, why: str | None = None) -> bool:
-        """Write what an outcome or a look means, in one transaction; False if the delivery was changed meanwhile."""
+    def settle(self, was: Delivery, standing: Standing, settled: Settled, *, why: str | None = None) -> Delivery:
+        """Write what an outcome or a look means, in one transaction; gives the delivery as the store holds it.
+
+        What somebody decided meanwhile stands, unless the post was found: presence is proved, whatever was believed.
+        """
         with self._database.write() as tx:
             if settled.attempt is not None:
                 tx.run("attempt_end", **attempt_end(settled.attempt))
             row = settled.delivery
             _save_standing(tx, standing, settled.standing, MACHINE, row.changed)
-            return _change(tx, was, row, actor=MACHINE, why=why, now=row.changed)
+            if _change(tx, was, row, actor=MACHINE, why=why, now=row.changed):
+                return row
+            there = _delivery(tx, row.id)
+            if row.state is State.POSTED and there.state is not State.POSTED:
+                why = f"found on the account, although it was {there.state} meanwhile"
+                _change(tx, there, row, actor=MACHINE, why=why, now=row.changed)
+                return row
+            return there
 
     # --- history -----------------------------------------------------------------------------------------------------
 
@@ -521,39 +546,65 @@ def _write_event(tx: Transaction, event: Event) -> None:
     )
 
 
-def _names(tx: Transaction) -> dict[str, str]:
-    return {row["id"]: row["name"] or row["id"] for row in tx.rows("feeds_all")}
+class _Names:
+    """Names of feeds by id and back, looked up when first asked for: a store may have thousands."""
+
+    def __init__(self, tx: Transaction) -> None:
+        self._tx = tx
+        self._by_id: dict[str, str] = {}
+        self._by_name: dict[str, str] = {}
+
+    def name(self, key: str) -> str:
+        """The feed's name; its id once no name claims it."""
+        if key not in self._by_id:
+            row = self._tx.row("feed_by_id", id=key)
+            self._by_id[key] = (row["name"] if row else None) or key
+        return self._by_id[key]
+
+    def id(self, name: str) -> str:
+        """The id of the feed of this name; what is no name is an id already."""
+        if name not in self._by_name:
+            row = self._tx.row("feed_by_name", name=name)
+            self._by_name[name] = row["id"] if row else name
+        return self._by_name[name]
 
 
 def _standings(tx: Transaction) -> dict[str, Standing]:
     return {row["name"]: standing_of(row) for row in tx.rows("accounts_all") if row["configured"]}
 
 
+def _delivery(tx: Transaction, key: str) -> Delivery:
+    row = tx.row("delivery_by_id", id=key)
+    if row is None:
+        raise StoreError(f"the delivery {key} is not in the store")
+    return delivery_of(row)
+
+
 def _deliveries_of(tx: Transaction, article: str) -> tuple[Delivery, ...]:
     return tuple(delivery_of(row) for row in tx.rows("deliveries_of_article", article=article))
 
 
-def _known(tx: Transaction, aliases: Iterable[Alias], names: dict[str, str]) -> dict[Alias, Article]:
+def _known(tx: Transaction, aliases: Iterable[Alias], names: _Names) -> dict[Alias, Article]:
     known: dict[Alias, Article] = {}
     for alias in aliases:
         row = tx.row("alias_article", kind=alias.kind.value, scope=alias.scope, digest=alias.digest)
         if row is not None:
-            known[alias] = article_of(row, names)
+            known[alias] = article_of(row, names.name)
     return known
 
 
-def _save_articles(tx: Transaction, decision: Decision, ids: dict[str, str]) -> None:
+def _save_articles(tx: Transaction, decision: Decision, names: _Names) -> None:
     for article, aliases in decision.new:
         tx.run(
             "article_add",
-            **article_values(article, ids),
+            **article_values(article, names.id),
             feed=article.feed,
             origin=article.origin,
             first_seen=micros(article.first_seen),
         )
         _bind(tx, article, aliases)
     for article, aliases in decision.seen:
-        tx.run("article_change", **article_values(article, ids))
+        tx.run("article_change", **article_values(article, names.id))
         _bind(tx, article, aliases)
 
 
@@ -622,10 +673,14 @@ def _let_go(tx: Transaction, account: str, words: str, now: datetime) -> None:
     """Nothing that was meant for the old account goes to the new one; what may be live there, a person looks at."""
     for row in tx.rows("deliveries_unfinished", account=account):
         was = delivery_of(row)
-        is_safe = was.state is State.READY and not was.unclosed
-        state = State.HELD if is_safe else State.NEEDS_REVIEW
-        reason = "account removed" if is_safe else words
-        _change(tx, was, replace(was, state=state, reason=reason, changed=now), actor=MACHINE, why=words, now=now)
+        after = replace(was, state=State.HELD, reason="account removed", changed=now)
+        if was.state is not State.READY or was.unclosed:
+            after = replace(after, state=State.NEEDS_REVIEW, reason=words, unclosed=True)
+        if was.state is State.SENDING and (attempt := tx.row("attempt_open", delivery=was.id)) is not None:
+            ended = replace(attempt_of(attempt), finished=now, outcome=Evidence.UNKNOWN, evidence=words)
+            tx.run("attempt_end", **attempt_end(ended))
+            after = replace(after, frozen=ended.id)
+        _change(tx, was, after, actor=MACHINE, why=words, now=now)
 
 
 def _adopt_accounts(tx: Transaction, accounts: Sequence[Account], now: datetime) -> list[Event]:

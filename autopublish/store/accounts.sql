@@ -31,6 +31,7 @@ UPDATE accounts SET platform = :platform, created = :now, state = 'ACTIVE', reas
 WHERE name = :name;
 
 -- name: deliveries_orphaned
--- What waits for accounts that the configuration does not name any more, and may be held.
+-- What waits for accounts that the configuration does not name any more: may be held, or can be looked up no more.
 SELECT deliveries.* FROM deliveries JOIN accounts ON accounts.name = deliveries.account
-WHERE accounts.configured = 0 AND deliveries.state = 'READY' AND deliveries.unclosed = 0;
+WHERE accounts.configured = 0
+    AND (deliveries.state = 'READY' AND deliveries.unclosed = 0 OR deliveries.state = 'VERIFYING');

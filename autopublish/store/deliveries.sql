@@ -35,6 +35,12 @@ SELECT * FROM deliveries WHERE article = :article ORDER BY account, part, occasi
 -- Deliveries of one state, oldest article first.
 SELECT * FROM deliveries WHERE state = :state ORDER BY published, id LIMIT :most;
 
+-- name: deliveries_dead_link
+-- What is held because the link of an article of a feed was dead.
+SELECT deliveries.* FROM deliveries JOIN articles ON articles.id = deliveries.article
+WHERE deliveries.state = 'HELD' AND deliveries.reason = 'dead link' AND articles.feed = :feed
+ORDER BY deliveries.article, deliveries.account;
+
 -- name: deliveries_newest
 -- The deliveries that changed last.
 SELECT * FROM deliveries ORDER BY changed DESC, id LIMIT :most;

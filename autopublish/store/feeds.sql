@@ -8,6 +8,10 @@ SELECT * FROM feeds WHERE name IS NOT NULL ORDER BY position;
 -- One feed.
 SELECT * FROM feeds WHERE id = :id;
 
+-- name: feed_by_name
+-- The feed that a name claims.
+SELECT * FROM feeds WHERE name = :name;
+
 -- name: feeds_all
 -- Every feed that was ever named.
 SELECT * FROM feeds ORDER BY position, id;
@@ -27,7 +31,7 @@ UPDATE feeds SET name = :name, position = :position, url = :url, settings = :set
 -- name: feed_forget_url
 -- Another URL has other validators, and its body another hash.
 UPDATE feeds SET etag = NULL, last_modified = NULL, body_hash = NULL, last_full = NULL, not_before = NULL, gone = 0,
-    url_changed = 1, moved_to = NULL, moved_since = NULL, moved_polls = 0, learnt_url = NULL
+    first_try = NULL,     url_changed = 1, moved_to = NULL, moved_since = NULL, moved_polls = 0, learnt_url = NULL
 WHERE id = :id;
 
 -- name: feed_polled

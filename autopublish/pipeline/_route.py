@@ -1,0 +1,138 @@
+"""Routing: which accounts get which articles, and why not the others. No store, no network, nothing written."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from autopublish import deliveries
+from autopublish.articles import Identified, Seen
+from autopublish.errors import ComposeError
+from autopublish.models import Account, Article, Delivery, Feed, Novelty, State
+from autopublish.posts import admits
+from autopublish.store import Decision, Known
+
+#: The filters of one poll may take so long altogether; the store is locked meanwhile.
+FILTER_TIME = timedelta(seconds=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why an account does not take an article: a rule, or a rule that cannot be decided."""
+
+    rule: str | None = None
+    problem: str | None = None
+
+
+class Filters:
+    """The accounts' filters, within a time budget: a slow expression must not hold up the other feeds and accounts."""
+
+    def __init__(self, budget: timedelta = FILTER_TIME) -> None:
+        self._until = time.monotonic() + budget.total_seconds()
+
+    def refusal(self, article: Article, account: Account) -> Refusal:
+        """What keeps the article from the account."""
+        if time.monotonic() > self._until:
+            return Refusal(problem="the filters of this poll took too long; simplify `matching`")
+        try:
+            return Refusal(rule=admits(article, account, article.feeds))
+        except ComposeError as error:
+            return Refusal(problem=str(error))
+
+
+def route(
+    identified: Identified,
+    known: Known,
+    accounts: Mapping[str, Account],
+    feed: Feed,
+    now: datetime,
+    filters: Filters | None = None,
+) -> Decision:
+    """Which accounts get which articles, and why not the others; `feed` is the feed as it is after the poll."""
+    filters = filters or Filters()
+    made: list[Delivery] = []
+    changes: list[tuple[Delivery, Delivery]] = []
+    for found in identified.found:
+        made += _deliver(found.article, found.novelty, known, accounts, now, filters)
+    # A first poll posts nothing but what `first_run` chooses, also of what other feeds showed before.
+    for seen in () if identified.first_poll else identified.seen:
+        added, changed = _route_again(seen, known, accounts, now, filters)
+        made += added
+        changes += changed
+    return Decision(
+        feed=feed,
+        new=tuple((found.article, found.aliases) for found in identified.found),
+        seen=tuple((seen.article, seen.added) for seen in identified.seen if _is_changed(seen)),
+        deliveries=tuple(made),
+        changes=tuple(changes),
+    )
+
+
+def _is_changed(seen: Seen) -> bool:
+    return bool(seen.edited or seen.further or seen.added or seen.novelty)
+
+
+def _deliver(
+    article: Article,
+    novelty: Novelty,
+    known: Known,
+    accounts: Mapping[str, Account],
+    now: datetime,
+    filters: Filters,
+) -> list[Delivery]:
+    rows = []
+    for name, account in accounts.items():
+        refusal = filters.refusal(article, account)
+        row = deliveries.plan(
+            article,
+            account,
+            novelty=_novelty_for(account, novelty, article, known.feed),
+            refusal=refusal.rule,
+            standing=known.standings[name],
+            now=now,
+        )
+        if row is not None:
+            rows.append(_held_for(refusal, row, now))
+    return rows
+
+
+def _held_for(refusal: Refusal, row: Delivery, now: datetime) -> Delivery:
+    """A delivery of which the filters could not say whether it may go waits for a person."""
+    if refusal.problem is None or row.state is not State.READY:
+        return row
+    return deliveries.hold(row, f"template: {refusal.problem}", now)
+
+
+def _novelty_for(account: Account, novelty: Novelty, article: Article, feed: Feed) -> Novelty:
+    """How far back a date must lie to be no news is the account's own `max_age`."""
+    if novelty not in (Novelty.NEWS, Novelty.BACKDATED) or feed.last_good is None or feed.baseline_at is None:
+        return novelty
+    if account.max_age is None or article.published >= feed.last_good - account.max_age:
+        return Novelty.NEWS
+    return Novelty.BACKDATED
+
+
+def _route_again(
+    seen: Seen, known: Known, accounts: Mapping[str, Account], now: datetime, filters: Filters
+) -> tuple[list[Delivery], list[tuple[Delivery, Delivery]]]:
+    if seen.novelty is not None:
+        return _deliver(seen.article, seen.novelty, known, accounts, now, filters), []
+    if not (seen.edited or seen.further):
+        return [], []
+    existing = {row.account: row for row in known.deliveries(seen.article.id)}
+    added: list[Delivery] = []
+    changed: list[tuple[Delivery, Delivery]] = []
+    for name, account in accounts.items():
+        refusal, was = filters.refusal(seen.article, account), existing.get(name)
+        row = deliveries.route_again(
+            seen.article, account, was, refusal=refusal.rule, standing=known.standings[name], now=now
+        )
+        if row is None or (was is not None and refusal.problem is not None):
+            continue  # what cannot be decided changes nothing that was decided
+        if was is None:
+            added.append(_held_for(refusal, row, now))
+        else:
+            changed.append((was, row))
+    return added, changed
