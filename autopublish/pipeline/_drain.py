@@ -252,7 +252,7 @@ class Drainer:
 
     def _poisoned(self, delivery: Delivery, error: Exception) -> Go:
         """A delivery on which the program fails before its call waits for a person; the next ones go on."""
-        log.error("send failed: delivery=%s error=%s\n%s", delivery.id[:8], type(error).__name__, tell_bug(error))
+        tell_bug(log, f"send failed: delivery={delivery.id[:8]}", error)
         article, there = self._store.article(delivery.article), self._store.delivery(delivery.id)
         if there.state is not State.READY:
             raise error  # past the intent: recovery will find it
