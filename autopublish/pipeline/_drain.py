@@ -112,12 +112,15 @@ class Drainer:
                 pass
 
     def check_secrets(self) -> None:
-        """Block every account whose secrets cannot be had; asks no network."""
+        """Block every account that may work and whose secrets cannot be had; asks no network."""
         for account in self._parts.accounts().values():
+            standing = self._store.standing(account.name)
+            if standing.state not in (AccountState.ACTIVE, AccountState.AUTH_BLOCKED):
+                continue  # it stays what a person or the program made it, and may not work anyway
             try:
                 self._parts.connect(account)
             except SecretError as error:
-                self._block(self._store.standing(account.name), str(error))
+                self._block(standing, str(error))
 
     def _give_up_looking(self, account: Account, unknown: Sequence[Delivery]) -> None:
         """What an account that cannot be asked leaves unknown for a day, a person decides."""
@@ -187,12 +190,12 @@ class Drainer:
         return True
 
     def _block(self, standing: Standing, reason: str, *, fingerprint: str | None = None) -> None:
+        """The account is blocked, by credentials of this fingerprint; None: there are none, and any others are new."""
         now = self._parts.clock()
         same = standing.state is AccountState.AUTH_BLOCKED and standing.reason == reason
         due = standing.probe_at is None or now >= standing.probe_at
-        if not same or due or (fingerprint and fingerprint != standing.fingerprint):
-            after = deliveries.block(standing, reason, now)
-            after = replace(after, fingerprint=fingerprint or standing.fingerprint)
+        if not same or due or fingerprint != standing.fingerprint:
+            after = replace(deliveries.block(standing, reason, now), fingerprint=fingerprint)
             self._store.save_standing(standing, after, now=now)
             standing = after
             log.warning("account blocked: account=%s reason=%s", standing.account, reason)

@@ -24,6 +24,12 @@ class Links:
         self._asking: defaultdict[str, Lock] = defaultdict(Lock)
         self._lock = Lock()
 
+    def begin_round(self) -> None:
+        """What was answered in the round before is no answer of this one."""
+        with self._lock:
+            self._answers.clear()
+            self._asking.clear()
+
     def status(self, article: Article, feed: Feed) -> int | None:
         """The status that a GET of the article's link ends with; None if no answer came or it has no link."""
         with self._lock:

@@ -36,6 +36,7 @@ class Pipeline:
         """Read the feeds and who told us to wait; gives the feeds' ids in their order."""
         self._feeds = {feed.id: feed for feed in self._parts.store.feeds()}
         self._poller.begin_round()
+        self._links.begin_round()
         return tuple(self._feeds)
 
     def poll(self, feed: str) -> None:
