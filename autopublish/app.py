@@ -106,7 +106,7 @@ def _remembered(path: Path, mark: str) -> Store | None:
     found = _STORE_LINE.search(path.read_bytes())
     url = found.group(1).decode(errors="replace") if found else DEFAULT_STORE
     place = (path.parent / url.removeprefix("sqlite:///")).absolute()
-    if not place.is_file():
+    if not place.is_file() or not place.stat().st_size:
         return None
     try:
         store = open_store(f"sqlite:///{place}")

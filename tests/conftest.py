@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,10 +14,24 @@ from tests.bench.network import Network
 from tests.bench.world import World, assert_invariants
 
 
+#: A file system in memory, where the system has one.
+_MEMORY = Path("/dev/shm")
+
+
 @pytest.fixture
-def clock(tmp_path: Path) -> Clock:
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """Where a world keeps its files: in memory if possible, since a killed process leaves the same there as on a disk."""
+    if not (_MEMORY.is_dir() and os.access(_MEMORY, os.W_OK)):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(prefix="autopublish-", dir=_MEMORY) as made:
+        yield Path(made)
+
+
+@pytest.fixture
+def clock(folder: Path) -> Clock:
     """A clock that the test moves."""
-    return Clock(tmp_path / "clock")
+    return Clock(folder / "clock")
 
 
 @pytest.fixture
@@ -26,9 +42,9 @@ def network(clock: Clock) -> Iterator[Network]:
 
 
 @pytest.fixture
-def unjudged_world(tmp_path: Path, network: Network, clock: Clock) -> World:
+def unjudged_world(folder: Path, network: Network, clock: Clock) -> World:
     """A world for tests that must show a double."""
-    return World(tmp_path, network, clock)
+    return World(folder, network, clock)
 
 
 @pytest.fixture

@@ -41,6 +41,7 @@ from autopublish.deliveries import (
     settle,
     stage_failed,
     uid,
+    unanswered,
     unblock,
     unreachable,
 )
@@ -334,6 +335,11 @@ def routed(
         pytest.param(routed(FILTERED, "only"), (State.CANCELLED, "filtered: only"), id="another rule"),
         pytest.param(routed(replace(FILTERED, reason="cancelled by eva")), None, id="a person cancelled it"),
         pytest.param(routed(replace(READY, allowed_by="eva"), "never"), None, id="a person let it through"),
+        pytest.param(
+            routed(replace(READY, allowed_by="first_run"), "never"),
+            (State.CANCELLED, "filtered: never"),
+            id="first_run chose it",
+        ),
         pytest.param(routed(replace(READY, last_tried=NOW), "never"), None, id="READY with an attempt"),
         pytest.param(routed(replace(FILTERED, last_tried=NOW)), None, id="CANCELLED with an attempt"),
         pytest.param(routed(ABSENT, "never"), None, id="its absence was proved"),
@@ -444,6 +450,7 @@ def claimed(
 
 
 LET_THROUGH = replace(READY, allowed_by="eva", allowed_at=NOW)
+CHOSEN = replace(READY, allowed_by="first_run", allowed_at=NOW)
 SEND = (Step.SEND, State.READY, None)
 LOOK = (Step.LOOK, State.READY, None)
 STALE = (Step.CHANGED, State.HELD, "stale")
@@ -457,6 +464,14 @@ SEEN_LONG_AGO = NOW - 25 * HOUR
         pytest.param(claimed(), SEND, id="fresh"),
         pytest.param(claimed(refusal="only"), (Step.CHANGED, State.CANCELLED, "filtered: only"), id="a rule of now"),
         pytest.param(claimed(LET_THROUGH, refusal="only"), SEND, id="a person is above the rules"),
+        pytest.param(
+            claimed(CHOSEN, refusal="only"),
+            (Step.CHANGED, State.CANCELLED, "filtered: only"),
+            id="first_run chose by time and not against the rules",
+        ),
+        pytest.param(
+            claimed(CHOSEN, first_seen=SEEN_LONG_AGO, resolution=BLIND), SEND, id="what first_run chose is never stale"
+        ),
         pytest.param(claimed(first_seen=NOW - DAY, resolution=BLIND), SEND, id="a day old"),
         pytest.param(claimed(first_seen=NOW - DAY - SECOND), STALE, id="older than max_age"),
         pytest.param(claimed(first_seen=SEEN_LONG_AGO, resolution=BLIND), STALE, id="older than max_age, blind"),
@@ -596,7 +611,9 @@ PARTLY = Stage(data={"media": "7"})
     [
         pytest.param(NotReady("in work", wait=MINUTE, stage=PARTLY), NOW + MINUTE, PARTLY, None, id="NotReady"),
         pytest.param(NotReady("in work", wait=MINUTE), NOW + MINUTE, Stage(data={"old": 1}), None, id="NotReady, bare"),
-        pytest.param(NotSent("refused"), READY.due, Stage(data={"old": 1}), 30 * SECOND, id="NotSent"),
+        pytest.param(
+            NotReady("in work", wait=timedelta(0)), NOW + SECOND, Stage(data={"old": 1}), None, id="NotReady, at once"
+        ),
         pytest.param(OutcomeUnknown("timeout"), READY.due, Stage(data={"old": 1}), 30 * SECOND, id="OutcomeUnknown"),
     ],
 )
@@ -618,8 +635,7 @@ def test_a_failed_stage_is_tried_again(
     ("row", "error"),
     [
         pytest.param(READY, MediaRejected("no"), id="the picture was refused"),
-        pytest.param(replace(READY, stage_tries=2, stage_since=NOW), NotSent("x"), id="the third try"),
-        pytest.param(replace(READY, stage_tries=2, stage_since=NOW), OutcomeUnknown("x"), id="the third try, unknown"),
+        pytest.param(replace(READY, stage_tries=2, stage_since=NOW), OutcomeUnknown("x"), id="the third try"),
         pytest.param(replace(READY, stage_since=NOW - 30 * MINUTE), OutcomeUnknown("x"), id="after 30 minutes"),
         pytest.param(
             replace(READY, stage_since=NOW - 30 * MINUTE), NotReady("x", wait=MINUTE, stage=PARTLY), id="in work for 30"
@@ -630,6 +646,23 @@ def test_a_picture_that_cannot_be_staged_never_sinks_the_post(row: Delivery, err
     after = stage_failed(row, error, STANDING, NOW).delivery
     assert (after.state, after.without_picture, after.generation) == (State.READY, True, 1)
     assert (after.stage, after.stage_tries, after.stage_since) == (None, 0, None)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [READY, replace(READY, stage_tries=2, stage_since=NOW), replace(READY, stage_since=NOW - 30 * MINUTE)],
+    ids=["first", "after two tries", "after 30 minutes"],
+)
+def test_a_network_that_is_away_is_no_try_of_the_picture(row: Delivery) -> None:
+    settled = stage_failed(row, NotSent("refused"), STANDING, NOW)
+    assert settled.delivery == replace(row, changed=NOW)
+    assert (waits(settled.standing, NOW), settled.standing.failures) == (30 * SECOND, 1)
+
+
+def test_a_definite_refusal_at_the_stage_ends_the_delivery() -> None:
+    settled = stage_failed(READY, Rejected("the account may not post"), STANDING, NOW)
+    assert (settled.delivery.state, settled.delivery.reason) == (State.REJECTED, "the account may not post")
+    assert settled.standing == STANDING
 
 
 def test_a_limit_at_the_stage_lets_the_account_wait_without_a_failure() -> None:
@@ -1006,6 +1039,14 @@ ADOPTING = replace(VERIFYING, adopting=True)
         pytest.param(LAGGING, VERIFYING, AMBIGUOUS, Step.LOOK, State.VERIFYING, id="lagging"),
         pytest.param(BY_ANSWER, VERIFYING, AMBIGUOUS, Step.CHANGED, State.READY, id="by answer: once more"),
         pytest.param(BY_ANSWER, VERIFYING, RESENT, Step.CHANGED, State.NEEDS_REVIEW, id="by answer: only once"),
+        pytest.param(
+            BY_ANSWER,
+            replace(VERIFYING, adopting=True),
+            AMBIGUOUS,
+            Step.CHANGED,
+            State.NEEDS_REVIEW,
+            id="by answer: never what it says it has",
+        ),
         pytest.param(BLIND, VERIFYING, AMBIGUOUS, Step.CHANGED, State.NEEDS_REVIEW, id="blind"),
     ],
 )
@@ -1155,6 +1196,25 @@ def test_a_day_without_an_answered_look_goes_to_a_person() -> None:
     assert row.reason == "no look was answered for a day: 503"
 
 
+@pytest.mark.parametrize(
+    ("row", "due", "state"),
+    [
+        pytest.param(VERIFYING, NOW + DAY - SECOND, None, id="less than a day"),
+        pytest.param(VERIFYING, NOW + DAY, State.NEEDS_REVIEW, id="a day after its look was due"),
+        pytest.param(replace(VERIFYING, look_at=NOW + HOUR), NOW + DAY, None, id="not yet a day after its look was due"),
+        pytest.param(
+            replace(VERIFYING, look_at=NOW + DAY, look_since=NOW), NOW + DAY, State.NEEDS_REVIEW, id="its looks failed"
+        ),
+    ],
+)
+def test_what_nobody_could_look_up_for_a_day_goes_to_a_person(
+    row: Delivery, due: datetime, state: State | None
+) -> None:
+    found = unanswered(row, AMBIGUOUS, account=ACCOUNT, now=due)
+    assert (found.state if found else None) is state
+    assert found is None or (found.unclosed, found.frozen, found.look_at) == (True, row.frozen, None)
+
+
 def test_an_answered_look_begins_the_day_of_failing_looks_anew() -> None:
     failing = look(OutcomeUnknown("x")).delivery
     for result in (None, Undecided("x")):
@@ -1231,6 +1291,7 @@ def test_a_persons_move_leads_where_the_table_says_or_is_refused_with_what_to_do
     [
         pytest.param(hold(READY, "burst", NOW), "approve", 0, id="nothing was sent under the key"),
         pytest.param(hold(READY, "clash", NOW), "approve", 1, id="the network knows the key or the text"),
+        pytest.param(hold(ABSENT, "account removed", NOW), "approve", 1, id="other bytes were sent under the key"),
         pytest.param(at_state(State.REJECTED), "retry", 1, id="after REJECTED"),
         pytest.param(at_state(State.CANCELLED), "retry", 1, id="after CANCELLED"),
         pytest.param(a_row(State.NEEDS_REVIEW), "resolve absent", 1, id="out of NEEDS_REVIEW"),
@@ -1282,7 +1343,10 @@ def test_what_a_rule_cancelled_cannot_be_resolved() -> None:
 #: Where each state leads, whoever moves it.
 LEAVES_TO: dict[State, set[State]] = {
     State.HELD: {State.READY, State.CANCELLED},
-    State.READY: {State.SENDING, State.HELD, State.CANCELLED, State.POSTED, State.VERIFYING},
+    # REJECTED by a definite refusal of the stage; NEEDS_REVIEW if it is unclosed and its account moves to another platform.
+    State.READY: {
+        State.SENDING, State.HELD, State.CANCELLED, State.POSTED, State.VERIFYING, State.REJECTED, State.NEEDS_REVIEW,
+    },
     State.SENDING: {State.POSTED, State.READY, State.REJECTED, State.VERIFYING, State.HELD},
     State.VERIFYING: {State.POSTED, State.READY, State.NEEDS_REVIEW},
     State.NEEDS_REVIEW: {State.POSTED, State.READY, State.CANCELLED},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import subprocess
 import sys
 import threading
@@ -80,15 +81,15 @@ def test_several_wakes_before_the_beginning_are_one_call() -> None:
 def test_a_key_woken_while_it_runs_runs_once_more(others: list[str]) -> None:
     calls = Calls()
 
-    def drain(key: str) -> None:
+    def poll(key: str) -> None:
         calls.begin(key)
         if key == "a" and calls.count["a"] == 1:
             for _ in range(3):
-                engine.wake("drain", "a")
+                engine.wake("poll", "a")
         calls.end(key)
 
-    engine = engine_of(drain=drain)
-    engine.run_until_quiet(("drain", key) for key in ["a", *others])
+    engine = engine_of(poll=poll)
+    engine.run_until_quiet(("poll", key) for key in ["a", *others])
     assert calls.count == {"a": 2, **dict.fromkeys(others, 1)}
 
 
@@ -267,16 +268,40 @@ def test_no_thread_is_left_behind() -> None:
     assert threading.active_count() == before
 
 
-def test_one_job_after_the_other_runs_in_the_calling_thread() -> None:
+def test_one_poll_after_the_other_runs_in_the_calling_thread() -> None:
     found: list[tuple[str, threading.Thread]] = []
 
     def poll(key: str) -> None:
         found.append((key, threading.current_thread()))
-        engine.wake("drain", key)
+        if key == "one":
+            engine.wake("poll", "two")
 
-    engine = engine_of(poll=poll, drain=lambda key: found.append((f"drain {key}", threading.current_thread())))
+    engine = engine_of(poll=poll)
     engine.run_until_quiet([("poll", "one")])
-    assert found == [("one", threading.current_thread()), ("drain one", threading.current_thread())]
+    assert found == [("one", threading.current_thread()), ("two", threading.current_thread())]
+
+
+def test_a_drain_never_runs_in_the_thread_that_an_interrupt_reaches() -> None:
+    found: list[threading.Thread] = []
+    engine_of(drain=lambda _: found.append(threading.current_thread())).run_until_quiet([("drain", "a")])
+    assert found != [threading.current_thread()]
+
+
+def test_an_interrupt_lets_the_only_call_end_and_begins_nothing_more() -> None:
+    ended, begun = threading.Event(), Calls()
+
+    def drain(key: str) -> None:
+        begun(key)
+        engine.wake("drain", "next")
+        _thread.interrupt_main()
+        wait_until(lambda: engine.is_stopping)
+        ended.set()
+
+    engine = engine_of(drain=drain)
+    with pytest.raises(KeyboardInterrupt):
+        engine.run_until_quiet([("drain", "a")])
+    assert ended.is_set()
+    assert begun.count == {"a": 1}
 
 
 IDLE_RUN = """

@@ -5,23 +5,28 @@ Every test ends with the judge: nothing that an accepted poll has shown is lost,
 
 from __future__ import annotations
 
+import _thread
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import Any
+from threading import Barrier, Event
+from typing import Any, ClassVar
 
 import pytest
 from PIL import Image
 
-from autopublish import deliveries
+from autopublish import deliveries, posts
 from autopublish.deliveries import Verdict
-from autopublish.errors import StoreBusy
+from autopublish.engines.local import LocalEngine
+from autopublish.errors import ConfigError, Problem, StoreBusy, StoreError
 from autopublish.models import (
     AccountState,
+    Delivery,
     Evidence,
+    Feed,
     Filter,
     FirstRun,
     FirstRunRule,
@@ -31,13 +36,16 @@ from autopublish.models import (
     Validators,
 )
 from autopublish.net import Client
-from autopublish.pipeline import posts_of_feed
+from autopublish.pipeline import _poll, posts_of_feed
 from autopublish.platforms._http import Http
-from tests.bench.adapters import adapter
+from autopublish.store import Store
+from autopublish.text import TextLimits, characters
+from tests.bench import runner
+from tests.bench.adapters import ADAPTERS, Edge, Strong, adapter
 from tests.bench.clock import START
 from tests.bench.network import AT_ONCE, NEVER, Call, Rules, Say, Step
 from tests.bench.newsroom import News, document
-from tests.bench.world import World
+from tests.bench.world import ALL, World
 from tests.servers.feed_site import Answer, FeedSite
 
 EVERY = ("keyed", "timed", "strong", "lagging", "by_answer", "blind")
@@ -293,6 +301,113 @@ def test_a_day_without_an_answered_look_leaves_it_to_a_person(world: World) -> N
     assert world.clock() - world.attempts("one", "strong")[0].started >= DAY
 
 
+def unknown_outcomes(world: World, *names: str) -> None:
+    """The calls of these articles on the account `strong` were lost, and their looks are due."""
+    start(world, "strong")
+    world.network.script("strong", Call.PUBLISH, *[LOST] * len(names))
+    show(world, *names)
+    for _ in names:
+        world.run()
+        world.clock.move_to(world.standing("strong").not_before or world.clock())
+    assert {state_of(world, name, "strong") for name in names} == {State.VERIFYING}
+    world.clock.move(hours=1)
+
+
+def finds(world: World) -> int:
+    return len(world.network.calls("strong", Call.FIND))
+
+
+STOPPED_LOOKS = {
+    "401": (Step(say=Say.UNAUTHORIZED), 15 * MINUTE),
+    "429": (Step(say=Say.LIMITED, wait=2 * HOUR), 2 * HOUR),
+    "5xx": (LOST, HOUR),
+}
+
+
+@pytest.mark.parametrize(("step", "wait"), STOPPED_LOOKS.values(), ids=STOPPED_LOOKS)
+def test_a_failed_look_stops_the_further_looks_and_the_sends_of_its_account(
+    world: World, step: Step, wait: timedelta
+) -> None:
+    unknown_outcomes(world, "a", "b", "c")
+    show(world, "new")
+    sent = publishes(world, "strong")
+    world.network.script("strong", Call.FIND, *[step] * 3)
+    asked = world.clock()
+    world.run()
+    assert (finds(world), publishes(world, "strong")) == (1, sent)
+    standing = world.standing("strong")
+    if step.say is Say.UNAUTHORIZED:
+        assert (standing.state, standing.probes, standing.probe_at) == (AccountState.AUTH_BLOCKED, 1, asked + wait)
+    elif step.say is Say.LIMITED:
+        assert (standing.state, standing.not_before) == (AccountState.ACTIVE, asked + wait)
+        world.clock.move(hours=1, minutes=59)
+        world.run()
+        assert (finds(world), publishes(world, "strong")) == (1, sent)
+    world.network.script("strong", Call.FIND)
+    world.clock.move_to(asked + wait)
+    world.until_quiet()
+    assert sorted(world.posted("strong")) == ["a", "b", "c", "new", "zero"]
+
+
+def test_where_looks_fail_each_unknown_outcome_has_its_turn(world: World) -> None:
+    unknown_outcomes(world, "a", "b")
+    world.network.script("strong", Call.FIND, LOST, LOST)
+    for _ in range(2):
+        world.run()
+        world.clock.move_to(max(world.standing("strong").not_before or START, world.clock()))
+        world.clock.move(minutes=1)
+    assert [world.delivery(name, "strong").failed_looks for name in ("a", "b")] == [1, 1]
+
+
+@pytest.mark.fault("D12")
+def test_d12_a_look_that_finds_the_post_while_a_person_says_it_is_absent_ends_in_one_post(world: World) -> None:
+    start(world, "strong")
+    world.network.script("strong", Call.PUBLISH, MADE)
+    show(world, "one")
+    world.run()
+    world.clock.move(minutes=20)
+
+    def decide(name: str) -> None:
+        if name == "find: answered":
+            later = world.clock() + timedelta(seconds=1)
+            world.decide("one", "strong", lambda row: deliveries.resolve(row, Verdict.ABSENT, None, "editor", later))
+
+    world.edge = decide
+    journal = world.run()
+    world.edge = None
+    row = world.delivery("one", "strong")
+    assert [changed.delivery for changed in journal.changed.values()] == [row]
+    world.until_quiet()
+    assert (row.state, publishes(world, "strong"), world.posted("strong")) == (State.POSTED, 1, ["zero", "one"])
+
+
+STANDSTILLS = {"paused": AccountState.PAUSED, "blocked": AccountState.AUTH_BLOCKED}
+
+
+@pytest.mark.parametrize("state", STANDSTILLS.values(), ids=STANDSTILLS)
+def test_what_cannot_be_looked_up_for_a_day_because_its_account_stands_still_goes_to_a_person(
+    world: World, state: AccountState
+) -> None:
+    start(world, "strong")
+    world.network.script("strong", Call.PUBLISH, MADE)
+    show(world, "one")
+    world.run()
+    due = world.delivery("one", "strong").look_at
+    assert due is not None
+    if state is AccountState.PAUSED:
+        world.pause("strong")
+    else:
+        world.tokens["strong"] = ""
+    world.clock.move_to(due + DAY - timedelta(seconds=1))
+    world.run()
+    assert (state_of(world, "one", "strong"), world.standing("strong").state) == (State.VERIFYING, state)
+    world.clock.move(seconds=1)
+    world.run()
+    row = world.delivery("one", "strong")
+    assert (row.state, row.reason) == (State.NEEDS_REVIEW, "the account could not be asked for a day")
+    assert row.unclosed
+
+
 # --- keys that end ---------------------------------------------------------------------------------------------------
 
 
@@ -329,6 +444,28 @@ def test_d08_past_the_end_of_its_key_a_resend_is_looked_up_again_first(world: Wo
     resend_after_the_key_has_ended(world)
     assert world.posted("timed") == ["zero", "one"]
     assert state_of(world, "one", "timed") is State.POSTED
+
+
+def test_bytes_that_were_sent_once_and_are_composed_anew_go_under_another_key(world: World) -> None:
+    start(world, "timed")
+    world.network.script("timed", Call.PUBLISH, LOST, Step(say=Say.LIMITED, wait=5 * MINUTE))
+    show(world, "one")
+    world.run()
+    for minutes in (12, 2):
+        world.clock.move(minutes=minutes)
+        world.run()
+    removed = world.accounts.pop("timed")
+    world.run()
+    assert world.delivery("one", "timed").reason == "account removed"
+    world.accounts["timed"] = replace(removed, template="Edited {{ title }}\n{{ link }}")
+    world.clock.move(minutes=10)
+    world.decide("one", "timed", lambda row: deliveries.approve(row, "editor", world.clock()))
+    world.run()
+    first, second, third = world.attempts("one", "timed")
+    assert (first.key, first.post) == (second.key, second.post)
+    assert third.post.text.startswith("Edited")
+    assert third.key != first.key
+    assert world.posted("timed") == ["zero", "one"]
 
 
 @pytest.mark.fault("D08")
@@ -521,6 +658,54 @@ def test_a_missing_secret_blocks_its_account_with_the_reason_while_the_others_ru
     assert world.posted("strong") == ["zero", "one"]
 
 
+def test_a_secret_that_is_there_again_frees_its_account_at_once(world: World) -> None:
+    start(world, "strong")
+    world.tokens["strong"] = ""
+    show(world, "one")
+    world.run()
+    world.tokens["strong"] = "good"
+    world.clock.move(minutes=1)
+    world.run()
+    assert (world.standing("strong").state, world.posted("strong")) == (AccountState.ACTIVE, ["zero", "one"])
+
+
+def test_a_new_configuration_tells_at_once_of_a_missing_secret_though_nothing_waits(world: World) -> None:
+    start(world, "strong", "blind")
+    world.tokens["strong"] = ""
+    world.add_account("keyed")
+    journal = world.run()
+    assert {name: trouble.reason for name, trouble in journal.troubles.items()} == {"strong": "env:TOKEN is not set"}
+    assert world.standing("strong").state is AccountState.AUTH_BLOCKED
+
+
+def test_a_paused_account_whose_secret_is_missing_stays_paused(world: World) -> None:
+    start(world, "strong")
+    world.pause("strong")
+    world.tokens["strong"] = ""
+    world.change_account("strong", delay=MINUTE)
+    world.run()
+    assert world.standing("strong").state is AccountState.PAUSED
+
+
+@pytest.mark.fault("D16")
+@pytest.mark.parametrize("token", ["good", "new"], ids=["when-its-probe-is-due", "with-new-credentials"])
+def test_d16_a_blocked_account_is_asked_again_though_nothing_waits_for_it(world: World, token: str) -> None:
+    start(world, "strong")
+    world.network.script("strong", Call.PUBLISH, Step(say=Say.UNAUTHORIZED))
+    show(world, "one")
+    world.run()
+    world.decide("one", "strong", lambda row: deliveries.cancel(row, "editor", world.clock()))
+    world.network.change_token("strong", token)
+    world.tokens["strong"] = token
+    if token == "good":
+        world.clock.move(minutes=14)
+        world.run()
+        assert world.standing("strong").state is AccountState.AUTH_BLOCKED
+    world.clock.move(minutes=1)
+    world.run()
+    assert world.standing("strong").state is AccountState.ACTIVE
+
+
 @pytest.mark.fault("D17")
 @pytest.mark.parametrize("platform", EVERY)
 def test_d17_a_refused_article_is_rejected_with_the_platforms_words_and_the_next_goes_on(
@@ -600,6 +785,15 @@ def test_d07_what_the_platform_says_it_has_and_nobody_finds_goes_to_a_person_nev
     world.until_quiet()
     assert (state_of(world, "one", "strong"), publishes(world, "strong")) == (State.NEEDS_REVIEW, 1)
     assert len(world.network.calls("strong", Call.FIND)) == deliveries.MOST_LOOKS
+
+
+@pytest.mark.fault("D07")
+def test_d07_what_a_network_that_cannot_be_read_says_it_has_is_never_sent_again(world: World) -> None:
+    start(world, "by_answer")
+    world.network.script("by_answer", Call.PUBLISH, Step(say=Say.KEY_USED))
+    show(world, "one")
+    world.until_quiet()
+    assert (state_of(world, "one", "by_answer"), publishes(world, "by_answer")) == (State.NEEDS_REVIEW, 1)
 
 
 @pytest.mark.fault("D07")
@@ -691,6 +885,17 @@ def test_d19_an_upload_still_in_work_is_asked_for_again_at_its_time_and_blocks_n
 
 
 @pytest.mark.fault("D19")
+def test_d19_an_upload_in_work_without_a_time_is_asked_for_once_a_run(pictured: World) -> None:
+    pictured.network.script("pictured", Call.STAGE, *[Step(say=Say.IN_WORK, wait=timedelta(0))] * 20)
+    pictured.run()
+    assert len(pictured.network.calls("pictured", Call.STAGE)) == 1
+    assert pictured.delivery("one", "pictured").due == pictured.clock() + timedelta(seconds=1)
+    pictured.network.script("pictured", Call.STAGE)
+    pictured.until_quiet()
+    assert str(picture_of(pictured, "one")).startswith("upload-")
+
+
+@pytest.mark.fault("D19")
 def test_d19_an_upload_that_never_ends_is_given_up_after_half_an_hour(pictured: World) -> None:
     pictured.network.script("pictured", Call.STAGE, *[Step(say=Say.IN_WORK, wait=5 * MINUTE)] * 20)
     begun = pictured.clock()
@@ -773,6 +978,65 @@ def test_p06_h15_of_200_waiting_articles_the_newest_ten_go_and_the_rest_is_held_
     assert world.posted("strong") == ["zero", *names[190:]]
     held = [row for row in world.deliveries() if row.state is State.HELD]
     assert ({row.reason for row in held}, len(held)) == ({"burst"}, 190)
+
+
+def test_what_a_person_cancels_while_a_burst_is_held_is_not_told_as_held(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start(world, "strong", burst=2)
+    write_all = Store.change_all
+
+    def beside(store: Store, changes: Iterable[tuple[Delivery, Delivery]], **words: Any) -> tuple[Delivery, ...]:
+        if words.get("why") == "burst":
+            later = world.clock() + timedelta(seconds=1)
+            world.decide("a", "strong", lambda row: deliveries.cancel(row, "editor", later))
+        return write_all(store, changes, **words)
+
+    monkeypatch.setattr(Store, "change_all", beside)
+    show(world, "a", "b", "c", "d")
+    journal = world.run()
+    assert state_of(world, "a", "strong") is State.CANCELLED
+    told = {changed.article.link: changed.delivery.state for changed in journal.changed.values()}
+    assert sorted(told.values()) == [State.HELD, State.POSTED, State.POSTED, State.READY]
+    assert told[world.article("a").link] is State.READY  # as its poll made it; what the editor did is no news to them
+    assert told[world.article("b").link] is State.HELD
+
+
+def test_a_delivery_costs_no_look_at_all_feeds(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    start(world, "pictured")
+    calls = []
+    read_all = Store.feeds
+
+    def counted(store: Store) -> tuple[Feed, ...]:
+        calls.append(store)
+        return read_all(store)
+
+    monkeypatch.setattr(Store, "feeds", counted)
+    counts = []
+    for names in (("a",), ("b", "c", "d", "e", "f")):
+        show(world, *names)
+        world.run()
+        counts.append(len(calls))
+        calls.clear()
+        world.clock.move(minutes=5)
+    assert len(world.posted("pictured")) == 7
+    assert counts[0] == counts[1]
+
+
+def test_what_was_tried_and_waits_again_is_told_as_unchanged(world: World) -> None:
+    start(world, "strong")
+    world.network.unplug("strong")
+    show(world, "one")
+    first = world.run()
+    assert [(one.was, one.delivery.state) for one in first.changed.values()] == [(None, State.READY)]
+    world.clock.move(minutes=5)
+    again = world.run()
+    assert [(one.was, one.delivery.state) for one in again.changed.values()] == [(State.READY, State.READY)]
+    assert len(world.attempts("one", "strong")) == 2
+    world.network.plug("strong")
+    world.clock.move(minutes=5)
+    sent = world.run()
+    assert [(one.was, one.delivery.state) for one in sent.changed.values()] == [(State.READY, State.POSTED)]
 
 
 def test_what_a_person_lets_through_is_exempt_from_burst_and_age_and_paced_by_at_most_alone(world: World) -> None:
@@ -1164,6 +1428,68 @@ def test_a_further_feed_that_an_account_reads_routes_the_article_there(world: Wo
     assert world.posted("blind") == ["one"]
 
 
+def test_the_first_poll_of_a_further_feed_routes_nothing_again_and_its_later_polls_do(world: World) -> None:
+    world.add_account("blind", feeds=("second",))
+    start(world, "strong")
+    show(world, "one")
+    world.run()
+    world.clock.move(minutes=1)
+    world.add_feed("second")
+    world.show(world.news("one", ago=MINUTE), feed="second")
+    world.run()
+    assert set(world.article("one").feeds) == {"news", "second"}
+    assert (state_of(world, "one", "blind"), world.posted("blind")) == (State.CANCELLED, [])
+    show(world, "two")
+    world.run()
+    world.clock.move(minutes=1)
+    world.show_more(world.news("two", ago=MINUTE), feed="second")
+    world.run()
+    assert world.posted("blind") == ["two"]
+
+
+def test_what_first_run_chose_is_stopped_by_a_filter_added_meanwhile_and_what_a_person_approved_is_not(
+    world: World,
+) -> None:
+    world.add_account("strong", at_most=(RateWindow(count=1, period=HOUR),), burst=1)
+    world.add_feed(first_run=ALL)
+    world.show(world.news("two", title="Advert two"), world.news("one", ago=MINUTE))
+    world.run()
+    world.change_account("strong", never=Filter(words=("advert",)))
+    world.clock.move(hours=1)
+    world.run()
+    assert world.posted("strong") == ["one"]
+    row = world.delivery("two", "strong")
+    assert (row.state, row.reason) == (State.CANCELLED, "filtered: never.words: advert")
+    world.decide("two", "strong", lambda stopped: deliveries.retry(stopped, "editor", world.clock()))
+    world.clock.move(minutes=1)
+    world.run()
+    assert world.posted("strong") == ["one", "two"]
+
+
+#: Takes hours to find that it does not match.
+BOMB = r"(a|aa|aaa)+$"
+
+
+def test_a_slow_filter_holds_its_own_accounts_deliveries_and_no_other_account(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(posts, "MATCH_TIMEOUT_SECONDS", 0.02)
+    start(world, "strong", "blind", "keyed")
+    world.change_account("strong", never=Filter(matching=BOMB))
+    world.change_account("keyed", never=Filter(matching="advert"))
+    slow = f"{'a' * 300}!"
+    world.show_more(*(world.news(f"n{number}", summary=slow) for number in range(4)), world.news("fine"))
+    journal = world.run()
+    assert not any(polled.failed for polled in journal.polled)
+    for account in ("blind", "keyed"):
+        assert sorted(world.posted(account)) == ["fine", "n0", "n1", "n2", "n3", "zero"]
+    assert sorted(world.posted("strong")) == ["fine", "zero"]
+    for number in range(4):
+        row = world.delivery(f"n{number}", "strong")
+        assert row.state is State.HELD
+        assert (row.reason or "").startswith("template: never.matching: ")
+
+
 def test_an_account_added_later_starts_with_the_next_article(world: World) -> None:
     start(world, "strong")
     show(world, "one")
@@ -1179,7 +1505,7 @@ def test_an_account_added_later_starts_with_the_next_article(world: World) -> No
     assert world.posted("blind") == ["two"]
 
 
-def test_what_waits_for_an_account_that_is_removed_is_held_and_what_may_be_live_is_not(world: World) -> None:
+def test_what_waits_for_an_account_that_is_removed_is_held_and_what_may_be_live_goes_to_a_person(world: World) -> None:
     start(world, "keyed", "strong")
     world.network.script("keyed", Call.PUBLISH, MADE)
     world.change_account("strong", delay=HOUR)
@@ -1190,9 +1516,11 @@ def test_what_waits_for_an_account_that_is_removed_is_held_and_what_may_be_live_
     world.run()
     held = world.delivery("one", "strong")
     assert (held.state, held.reason) == (State.HELD, "account removed")
-    assert state_of(world, "one", "keyed") is State.VERIFYING
+    unknown = world.delivery("one", "keyed")
+    assert (unknown.state, unknown.reason) == (State.NEEDS_REVIEW, "account keyed removed, outcome unknown")
     world.accounts.update(removed)
     world.decide("one", "strong", lambda row: deliveries.approve(row, "editor", world.clock()))
+    world.decide("one", "keyed", lambda row: deliveries.resolve(row, Verdict.POSTED, None, "editor", world.clock()))
     world.until_quiet()
     assert world.posted("keyed") == world.posted("strong") == ["zero", "one"]
 
@@ -1261,6 +1589,18 @@ def test_o04_a_changed_address_that_shows_nothing_known_is_a_first_poll_and_told
     assert world.posted("strong") == ["zero", "one"]
 
 
+@pytest.mark.fault("O04")
+def test_o04_what_came_out_since_the_failed_first_try_of_a_changed_address_is_news(world: World) -> None:
+    start(world, "strong")
+    world.feeds["news"] = replace(world.feeds["news"], url=world.file("moved").as_uri())
+    assert world.run().polled[0].failed
+    world.clock.move(hours=1)
+    world.show(world.news("fresh", ago=10 * MINUTE), world.news("old", ago=30 * HOUR), feed="moved")
+    world.run()
+    assert world.posted("strong") == ["zero", "fresh"]
+    assert world.article("old").baseline
+
+
 def test_one_feeds_failure_never_delays_another(world: World) -> None:
     world.add_feed("second")
     world.open_site("second")
@@ -1321,7 +1661,9 @@ def serve(site: FeedSite, world: World, *names: str, etag: str | None = None) ->
 
 @pytest.mark.fault("F01")
 @pytest.mark.fault("F03")
-def test_f03_validators_are_stored_with_the_articles_and_sent_at_the_second_poll(world: World, site: FeedSite) -> None:
+def test_f01_f03_validators_are_stored_with_the_articles_and_sent_at_the_second_poll(
+    world: World, site: FeedSite
+) -> None:
     world.add_account("strong")
     world.add_feed(url=site.url("/feed/"))
     serve(site, world, "old", etag='"1"')
@@ -1376,6 +1718,72 @@ def test_f05_a_site_that_says_when_is_not_asked_before_by_any_feed_of_its_host(w
     assert len(site.asked) > asked
 
 
+@pytest.mark.fault("F05")
+def test_f05_after_a_limit_no_other_feed_of_the_host_is_asked_in_the_same_round(world: World, site: FeedSite) -> None:
+    world.threads = 1
+    for number in range(5):
+        world.add_feed(f"f{number}", url=site.url(f"/f{number}/"))
+        site.script(f"/f{number}/", Answer(status=429, headers={"Retry-After": "3600"}))
+    polled = world.run().polled
+    assert [asked.target for asked in site.asked] == ["/f0/"]
+    assert [one.status for one in polled] == ["failed", *["waiting"] * 4]
+
+
+def dead_link(world: World, site: FeedSite, *accounts: str) -> None:
+    """An article `one` is HELD on these accounts since its page was not there when it was to be posted."""
+    for account in accounts:
+        world.add_account("strong", account, delay=5 * MINUTE)
+    world.add_feed(url=site.url("/feed/"))
+    serve(site, world, "old")
+    world.run()
+    world.clock.move(minutes=5)
+    serve(site, world, "old", "one")
+    world.run()
+    site.script("/one/", Answer(status=404))
+    world.clock.move(minutes=5)
+    world.run()
+    for account in accounts:
+        row = world.delivery("one", account, site=site.url(""))
+        assert (row.state, row.reason) == (State.HELD, "dead link")
+
+
+def asked_for(site: FeedSite, target: str) -> int:
+    return sum(asked.target == target for asked in site.asked)
+
+
+@pytest.mark.fault("F25")
+def test_f25_a_dead_link_is_asked_once_in_a_round_whatever_the_accounts(world: World, site: FeedSite) -> None:
+    dead_link(world, site, "a", "b", "c")
+    assert asked_for(site, "/one/") == 1
+    world.clock.move(minutes=5)
+    world.run()
+    assert asked_for(site, "/one/") == 2
+
+
+@pytest.mark.fault("F25")
+def test_f25_a_dead_link_that_answers_again_goes_though_the_feed_did_not_change(world: World, site: FeedSite) -> None:
+    dead_link(world, site, "a", "b")
+    serve(site, world, "one")
+    site.script("/feed/", Answer(status=304))
+    world.clock.move(minutes=5)
+    assert world.run().polled[0].status == "not modified"
+    assert (world.posted("a"), world.posted("b")) == (["one"], ["one"])
+
+
+@pytest.mark.fault("F25")
+def test_f25_a_dead_link_that_the_feed_no_longer_shows_stays_held(world: World, site: FeedSite) -> None:
+    dead_link(world, site, "a")
+    serve(site, world, "one")
+    serve(site, world, "old")
+    asked = asked_for(site, "/one/")
+    for _ in range(2):
+        world.clock.move(minutes=5)
+        world.run()
+    row = world.delivery("one", "a", site=site.url(""))
+    assert (row.state, row.reason) == (State.HELD, "dead link: the feed no longer shows it")
+    assert (asked_for(site, "/one/"), world.posted("a")) == (asked, [])
+
+
 @pytest.mark.fault("F25")
 @pytest.mark.parametrize("status", [404, 410])
 def test_f25_a_dead_link_is_held_and_goes_when_it_answers_again(world: World, site: FeedSite, status: int) -> None:
@@ -1428,6 +1836,125 @@ def test_o08_a_template_that_fails_holds_its_own_account_alone(world: World) -> 
     assert world.posted("strong") == ["zero", "one"]
 
 
+class OutOfOrder(Exception):
+    """A bug: what nobody expected."""
+
+
+def fail_on_bad(text: str) -> int:
+    if "bad" in text:
+        raise OutOfOrder
+    return characters(text)
+
+
+class Odd(Strong):
+    """Its way to count fails on some texts."""
+
+    limits = TextLimits(length=300, count=fail_on_bad)
+
+
+def fail_once(place: str, error: Exception) -> Edge:
+    """An edge that fails the first time that a call comes to this place."""
+    left = [error]
+
+    def edge(name: str) -> None:
+        if name == place and left:
+            raise left.pop()
+
+    return edge
+
+
+@pytest.mark.fault("O08")
+def test_o08_an_article_on_which_composing_fails_is_held_and_the_next_go_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ADAPTERS, "odd", Odd)
+    start(world, "odd")
+    show(world, "bad", "one")
+    world.run()
+    row = world.delivery("bad", "odd")
+    assert (row.state, row.reason) == (State.HELD, "template: the program failed on it (OutOfOrder)")
+    assert world.posted("odd") == ["zero", "one"]
+
+
+@pytest.mark.fault("O08")
+def test_o08_an_article_on_which_staging_fails_is_held_and_the_next_go_on(pictured: World) -> None:
+    show(pictured, "two")
+    pictured.edge = fail_once("stage: before", OutOfOrder())
+    pictured.run()
+    row = pictured.delivery("one", "pictured")
+    assert (row.state, row.reason) == (State.HELD, "template: the program failed on it (OutOfOrder)")
+    assert pictured.posted("pictured") == ["zero", "two"]
+    pictured.decide("one", "pictured", lambda held: deliveries.approve(held, "editor", pictured.clock()))
+    pictured.run()
+    assert pictured.posted("pictured") == ["zero", "two", "one"]
+
+
+@pytest.mark.fault("O08")
+def test_o08_an_article_whose_picture_cannot_be_kept_stops_no_other(pictured: World) -> None:
+    kept = pictured.folder / "autopublish.db.d" / "pictures"
+    kept.parent.mkdir(exist_ok=True)
+    kept.write_text("a file where the folder should be")
+    show(pictured, "two")
+    pictured.run()
+    assert "two" in pictured.posted("pictured")
+    row = pictured.delivery("one", "pictured")
+    assert (row.state, row.reason) == (State.HELD, "template: the program failed on it (FileExistsError)")
+
+
+ENDS = {"store": StoreError("the disk is full"), "configuration": ConfigError(Problem(file="a.yaml", message="gone"))}
+
+
+@pytest.mark.parametrize("error", ENDS.values(), ids=ENDS)
+def test_a_store_or_a_configuration_that_fails_ends_the_run_and_holds_nothing(pictured: World, error: Exception) -> None:
+    pictured.edge = fail_once("stage: before", error)
+    with pytest.raises(type(error)):
+        pictured.run()
+    assert state_of(pictured, "one", "pictured") is State.READY
+    pictured.run()
+    assert pictured.posted("pictured") == ["zero", "one"]
+
+
+CANARY = "Bearer s3cr3t-canary"
+
+
+@pytest.mark.fault("O13")
+@pytest.mark.parametrize("place", ["whoami", "stage", "publish", "find"])
+def test_o13_the_text_of_an_unexpected_exception_is_neither_told_nor_logged_nor_kept(
+    pictured: World, caplog: pytest.LogCaptureFixture, place: str
+) -> None:
+    if place == "whoami":
+        pictured.network.change_token("pictured", "new")
+        pictured.tokens["pictured"] = "new"
+    if place == "find":
+        pictured.network.script("pictured", Call.PUBLISH, MADE)
+        pictured.run()
+        pictured.clock.move(minutes=15)
+    pictured.edge = fail_once(f"{place}: before", ValueError(CANARY))
+    journal = pictured.run()
+    assert "ValueError" in caplog.text
+    told = repr(journal)
+    with pictured.store() as store:
+        row = pictured.delivery("one", "pictured")
+        kept = repr((row, store.events(row.id), store.attempts(row.id), store.standing("pictured")))
+    assert CANARY not in caplog.text + told + kept
+    pictured.until_quiet()
+
+
+@pytest.mark.fault("O13")
+def test_o13_the_text_of_an_exception_in_a_poll_is_neither_told_nor_logged(
+    world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError(CANARY)
+
+    start(world, "strong")
+    monkeypatch.setattr(_poll, "fetch", fail)
+    journal = world.run()
+    assert journal.polled[0].failed
+    assert "ValueError" in (journal.polled[0].reason or "")
+    assert CANARY not in caplog.text + repr(journal)
+
+
 # --- beside other runs -----------------------------------------------------------------------------------------------
 
 
@@ -1463,6 +1990,60 @@ def test_o06_a_preview_asks_no_network_and_blocks_no_later_send(world: World) ->
     assert len(world.network.asked) == asked
     world.run()
     assert world.network.visible("strong")[-1].text == shown[0].drafts[0].post.text
+
+
+class Watched(LocalEngine):
+    """Tells the test of itself."""
+
+    made: ClassVar[list[LocalEngine]] = []
+
+    def __init__(self, *, threads: int) -> None:
+        super().__init__(threads=threads)
+        self.made.append(self)
+
+
+#: Where the interrupt comes; states and outcomes of the attempts of the article that was being sent.
+INTERRUPTS = {
+    "before-the-first-byte": ("publish: before", State.READY, [Evidence.NOT_SENT]),
+    "after-the-answer": ("publish: answered", State.POSTED, [Evidence.POSTED]),
+}
+
+
+@pytest.mark.parametrize(("place", "state", "outcomes"), INTERRUPTS.values(), ids=INTERRUPTS)
+@pytest.mark.parametrize("platforms", [("blind",), ("blind", "strong")], ids=["one-account", "two-accounts"])
+def test_an_interrupt_lets_the_call_that_runs_end_and_sends_nothing_more(
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    platforms: tuple[str, ...],
+    place: str,
+    state: State,
+    outcomes: list[Evidence],
+) -> None:
+    start(world, *platforms)
+    monkeypatch.setattr(runner, "LocalEngine", Watched)
+    moment, begun = Event(), Barrier(len(platforms))
+
+    def interrupt(name: str) -> None:
+        if name != place:
+            return
+        if begun.wait(20) == 0:
+            _thread.interrupt_main()
+        while not Watched.made[-1].is_stopping:
+            moment.wait(0.001)
+
+    world.edge = interrupt
+    show(world, "one", "two")
+    with pytest.raises(KeyboardInterrupt):
+        world.run()
+    world.edge = None
+    for account in platforms:
+        assert (state_of(world, "one", account), state_of(world, "two", account)) == (state, State.READY)
+        assert [attempt.outcome for attempt in world.attempts("one", account)] == outcomes
+        assert world.attempts("two", account) == ()
+        assert (world.standing(account).failures, world.standing(account).not_before) == (0, None)
+    world.run()
+    for account in platforms:
+        assert world.posted(account) == ["zero", "one", "two"]
 
 
 def test_what_a_person_cancels_while_it_waits_is_not_sent(world: World) -> None:

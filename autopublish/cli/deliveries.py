@@ -42,7 +42,7 @@ def deliveries() -> None:
 @click.option("--state", type=_STATES, help="Only this state.")
 @click.option("--account", help="Only this account.")
 @click.option("--all", "everything", is_flag=True, help="Also what is posted or cancelled, newest first.")
-@click.option("-n", "--most", type=click.IntRange(1, 100_000), default=200, show_default=True)
+@click.option("-n", "--most", type=click.IntRange(1, 100_000), default=200, show_default=True, help="How many at most.")
 @json_option
 @in_words
 def list_(config: Path, state: str | None, account: str | None, most: int, *, everything: bool, as_json: bool) -> None:

@@ -22,10 +22,14 @@ from autopublish.cli._common import (
     table,
     watching,
 )
+from autopublish.errors import StoreBusy
 from autopublish.models import AccountState, State
 
 if TYPE_CHECKING:
-    from autopublish.pipeline import Changed
+    from collections.abc import Mapping, Sequence
+
+    from autopublish.models import Standing
+    from autopublish.pipeline import Changed, Polled
 
 #: Reasons in a delivery's row that are one word for the table.
 _SHORT = 40
@@ -44,10 +48,15 @@ def run(config: Path, *, as_json: bool) -> None:
     try:
         with watching(wanted=not as_json) as watch:
             report = app.run(watch=watch)
+    except StoreBusy as error:
+        if as_json:
+            print_json(document((), (), {}, {}, busy=str(error)))
+        raise
     finally:
         app.close()
     if as_json:
-        print_json(as_document(report))
+        reasons = {trouble.account: trouble.reason for trouble in report.troubles}
+        print_json(document(report.polled, report.changed, report.standings, reasons))
     else:
         _show(report)
     raise SystemExit(exit_code(report))
@@ -66,29 +75,29 @@ def exit_code(report: RunReport) -> int:
     return FAILED if failed else DONE
 
 
-def as_document(report: RunReport) -> dict[str, object]:
-    """The report with the keys that the README writes down."""
-    counts = Counter(changed.delivery.state for changed in report.changed)
+def document(
+    polled: Sequence[Polled],
+    changed: Sequence[Changed],
+    standings: Mapping[str, Standing],
+    reasons: Mapping[str, str],
+    *,
+    busy: str | None = None,
+) -> dict[str, object]:
+    """What a run did, with the keys that the README writes down."""
+    counts = Counter(one.delivery.state for one in changed)
     return {
-        "polled": [
-            {"feed": polled.feed, "status": polled.status, "new": polled.new, "reason": polled.reason}
-            for polled in report.polled
-        ],
-        "deliveries": [_delivery(changed) for changed in report.changed],
+        "busy": busy,
+        "polled": [{"feed": one.feed, "status": one.status, "new": one.new, "reason": one.reason} for one in polled],
+        "deliveries": [_delivery(one) for one in changed],
         "accounts": [
-            {"account": name, "state": standing.state.value, "reason": _reason(report, name)}
-            for name, standing in report.standings.items()
+            {"account": name, "state": standing.state.value, "reason": reasons.get(name) or standing.reason}
+            for name, standing in standings.items()
         ],
         "counts": {
             **{state.value.lower(): counts.get(state, 0) for state in State},
-            "new": sum(polled.new for polled in report.polled),
+            "new": sum(one.new for one in polled),
         },
     }
-
-
-def _reason(report: RunReport, account: str) -> str | None:
-    told = {trouble.account: trouble.reason for trouble in report.troubles}
-    return told.get(account) or report.standings[account].reason
 
 
 def _delivery(changed: Changed) -> dict[str, object]:
@@ -115,7 +124,8 @@ def _delivery(changed: Changed) -> dict[str, object]:
 def _show(report: RunReport) -> None:
     _tell_feeds(report)
     if report.recovered:
-        say(f"{report.recovered} deliveries were left in the middle of a call by a run that ended; they are looked up")
+        what = "delivery was" if report.recovered == 1 else "deliveries were"
+        say(f"{report.recovered} {what} left in the middle of a call by a run that ended, to be looked up")
     if report.changed:
         _show_table(report)
         _show_homes(report)
@@ -132,7 +142,8 @@ def _tell_feeds(report: RunReport) -> None:
         say(words)
     for polled in report.polled:
         if polled.reason and (is_terminal() or not polled.told_before):
-            say(f"{polled.feed}: {polled.reason}")
+            what = "cannot be read: " if polled.status == "failed" else ""
+            say(f"{polled.feed}: {what}{polled.reason}")
 
 
 def _show_table(report: RunReport) -> None:
@@ -162,6 +173,8 @@ def _cell(changed: Changed) -> str:
         return _cut(": ".join((delivery.reason or state).split(": ")[:2]), _SHORT)
     if delivery.state is State.READY:
         state = "waiting"
+    if delivery.state is State.VERIFYING and delivery.look_at is not None:
+        return f"verifying, next look {delivery.look_at.astimezone():%H:%M}"
     if delivery.state in (State.HELD, State.REJECTED, State.NEEDS_REVIEW) and delivery.reason:
         return _cut(f"{state}: {delivery.reason}", _SHORT)
     return f"{state} {post.length}/{post.room}" if post else state

@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from threading import Condition
 
+#: Verbs that may be broken off anywhere and only be repeated.
+REPEATABLE = frozenset({"poll"})
 #: Slow hosts and networks are waited for in so many threads; more only cost (the interpreter lock is handed over).
 THREADS = 8
 
@@ -52,8 +54,9 @@ class LocalEngine:
         """
         for verb, key in jobs:
             self.wake(verb, key)
-        # One job after the other needs no thread: an idle run pays for none.
-        while len(self._queue) == 1:
+        # One job after the other needs no thread, and an idle run pays for none. Not so for a call that must not be broken
+        # off: an interrupt is raised in this thread, wherever it is.
+        while len(self._queue) == 1 and self._queue[0][0] in REPEATABLE:
             self._work(self._queue.popleft())
             if self._failure is not None:
                 raise self._failure

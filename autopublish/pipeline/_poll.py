@@ -276,12 +276,11 @@ def _first_poll_in_words(known: int, chosen: int) -> str:
         return "first poll: every article was known from other feeds"
     if chosen == known:
         return f"first poll: all {known} articles are taken"
+    recorded = f"{known - chosen} article{'s' * (known - chosen != 1)} recorded as known"
     if chosen:
-        return (
-            f"first poll: {known - chosen} articles recorded as known, {chosen} taken; new ones are posted from now on"
-        )
+        return f"first poll: {recorded}, {chosen} taken; new ones are posted from now on"
     return (
-        f"first poll: {known} articles recorded as known, none posted; new ones are posted from now on "
+        f"first poll: {recorded}, none posted; new ones are posted from now on "
         "(`first_run: newest 3`, or `all`, lets some through in the first poll of a new store)"
     )
 

@@ -163,13 +163,24 @@ def error_from(answer: Answer) -> DeliveryError:
 
 def evidence(answer: Answer) -> str:
     """The status and the start of the body on one line, without what the platform may have quoted of our request."""
-    text = answer.body[:_EVIDENCE_BYTES].decode(errors="replace")
+    text = _words(answer.body[:_EVIDENCE_BYTES].decode(errors="replace"))
     for pattern, instead in _QUOTED:
         text = pattern.sub(instead, text)
     text = " ".join("".join(char if char.isprintable() else " " for char in text).split())
     if len(text) > _EVIDENCE_LENGTH:
         text = text[: _EVIDENCE_LENGTH - 1] + "…"
     return f"status {answer.status}: {text}" if text else f"status {answer.status}"
+
+
+def _words(text: str) -> str:
+    """What an error in JSON says to people; any other text as it is."""
+    try:
+        body = json_codec.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    names = ("error", "error_description", "message", "detail") if isinstance(body, dict) else ()
+    said = [value for name in names if isinstance(value := body.get(name), str) and value]
+    return ": ".join(said) or text
 
 
 def _failure(error: NetworkError) -> DeliveryError:

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from urllib.parse import unquote
 
 from autopublish.deliveries import Settled
 from autopublish.errors import ConfigError, Problem, StoreError, StoreTooNew
@@ -117,7 +116,7 @@ def path_of(url: str) -> Path:
     if not url.startswith(prefix):
         problem = Problem(file=url, message="the store must be a URL as sqlite:///autopublish.db", key="store")
         raise ConfigError(problem)
-    return Path(unquote(url.removeprefix(prefix)))
+    return Path(url.removeprefix(prefix))
 
 
 def open_store(url: str, *, read_only: bool = False) -> Store:

@@ -51,9 +51,10 @@ SELECT * FROM deliveries WHERE state = 'READY' AND account = :account AND due <=
 ORDER BY unclosed DESC, published, id LIMIT :most;
 
 -- name: deliveries_unknown
--- The deliveries of an account whose outcome is to be looked up by now.
+-- The deliveries of an account whose outcome is to be looked up by now, the longest due first: where looks fail, each has
+-- its turn.
 SELECT * FROM deliveries WHERE state = 'VERIFYING' AND account = :account AND (look_at IS NULL OR look_at <= :now)
-ORDER BY published, id;
+ORDER BY COALESCE(look_at, 0), published, id;
 
 -- name: deliveries_sending
 -- What a dead process left in the middle of a call.

@@ -102,12 +102,15 @@ def run(setup: Setup, *, edge: Edge | None = None, http: MakeHttp = plain_http) 
         closing(Client(user_agent="autopublish-bench")) as client,
         store.only_run(clock()),
     ):
-        if store.digest() != setup.digest:
+        is_new = store.digest() != setup.digest
+        if is_new:
             store.adopt(setup.feeds, setup.accounts, digest=setup.digest, now=clock())
-        return _run(setup, store, client, clock, _Connector(setup, client, edge, http))
+        return _run(setup, store, client, clock, _Connector(setup, client, edge, http), is_new=is_new)
 
 
-def _run(setup: Setup, store: Store, client: Client, clock: Clock, connector: _Connector) -> Journal:
+def _run(
+    setup: Setup, store: Store, client: Client, clock: Clock, connector: _Connector, *, is_new: bool
+) -> Journal:
     engine = LocalEngine(threads=setup.threads)
     accounts = {account.name: account for account in setup.accounts}
     pictures = Pictures(store.folder / "pictures", client)
@@ -121,9 +124,11 @@ def _run(setup: Setup, store: Store, client: Client, clock: Clock, connector: _C
         pictures=lambda: pictures,
         wake=engine.wake,
     )
-    pipeline = Pipeline(parts)
+    pipeline = Pipeline(parts, stopping=lambda: engine.is_stopping)
     engine.handlers.update(poll=pipeline.poll, drain=pipeline.drain)
     pipeline.recover()
+    if is_new:
+        pipeline.check_secrets()
     feeds = pipeline.begin_round()
     jobs = [("drain", account) for account in pipeline.accounts_with_work()]
     try:
