@@ -1456,7 +1456,7 @@ def test_an_outcome_is_written_to_attempt_account_delivery_and_history(store: St
     store.intend(ready(), row, attempt)
     settled = unknown(store, row, attempt)
     assert settled.attempt is not None
-    assert store.settle(row, store.standing("main"), settled)
+    assert store.settle(row, store.standing("main"), settled) == settled.delivery
     assert store.delivery(row.id) == settled.delivery
     assert store.attempt("t1") == settled.attempt
     assert store.standing("main") == settled.standing
@@ -1528,7 +1528,7 @@ def test_a_pause_made_during_a_call_outlives_the_calls_outcome(store: Store) -> 
     before_the_call, settled = store.standing("main"), unknown(store, row, attempt)
     paused = replace(before_the_call, state=AccountState.PAUSED, reason="by eva")
     store.save_standing(before_the_call, paused, now=NOW, actor="eva")
-    assert store.settle(row, before_the_call, settled)
+    assert store.settle(row, before_the_call, settled) == settled.delivery
     found = store.standing("main")
     assert (found.state, found.reason) == (AccountState.PAUSED, "by eva")
     assert (found.failures, found.not_before) == (settled.standing.failures, settled.standing.not_before)
@@ -1538,7 +1538,7 @@ def test_a_look_of_which_nothing_is_learnt_changes_no_attempt(store: Store) -> N
     with_ready(store, ready())
     looked = replace(ready(), looks=1, changed=NOW + SECOND)
     standing = store.standing("main")
-    assert store.settle(ready(), standing, Settled(looked, None, standing))
+    assert store.settle(ready(), standing, Settled(looked, None, standing)) == looked
     assert (store.delivery(ready().id), store.events(ready().id)) == (looked, ())
     assert store.standing("main") == standing
 
