@@ -13,14 +13,13 @@ from tests.bench.clock import Clock
 from tests.bench.network import Network
 from tests.bench.world import World, assert_invariants
 
-
 #: A file system in memory, where the system has one.
 _MEMORY = Path("/dev/shm")
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    """Where a world keeps its files: in memory if possible, since a killed process leaves the same there as on a disk."""
+    """Where a world keeps its files: in memory if possible, where a killed process leaves the same as on a disk."""
     if not (_MEMORY.is_dir() and os.access(_MEMORY, os.W_OK)):
         yield tmp_path
         return

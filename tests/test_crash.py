@@ -21,7 +21,7 @@ from PIL import Image
 
 from autopublish import deliveries
 from autopublish.deliveries import Settled
-from autopublish.models import Account, Attempt, Delivery, Resolution, Standing, State, Validators
+from autopublish.models import Account, Attempt, Delivery, Evidence, Resolution, Standing, State, Validators
 from autopublish.store import Store
 from tests.bench import child
 from tests.bench.adapters import ADAPTERS
@@ -54,7 +54,7 @@ STANDARD = {
 }
 FURTHER = {
     "lost-keyed": Scenario(accounts=("keyed",), articles=("one",), script=(LOST,)),
-    "lost-timed": Scenario(accounts=("timed",), script=(LOST,)),
+    "lost-timed": Scenario(accounts=("timed",), articles=("one",), script=(LOST,)),
     "made-strong": Scenario(accounts=("strong",), articles=("one",), script=(MADE,)),
     "made-by-answer": Scenario(
         accounts=("by_answer",), articles=("one",), script=(MADE,), may_need_review=("by_answer",)
@@ -294,6 +294,24 @@ def test_d11_what_a_dead_process_left_on_an_account_that_was_removed_goes_to_a_p
     world.accounts["strong"] = removed
     world.until_quiet()
     assert world.posted("strong") == ["one"]  # the other article is HELD, since its account had gone
+    assert_invariants(world)
+
+
+@pytest.mark.fault("D11")
+def test_d11_what_a_dead_process_left_on_an_account_that_moved_to_another_platform_goes_to_a_person(
+    bench: Bench,
+) -> None:
+    world = kill_after_creation(bench, "strong")
+    world.change_account("strong", platform="keyed")
+    world.until_quiet()
+    row = world.delivery("one", "strong")
+    [attempt] = world.attempts("one", "strong")
+    assert (row.state, row.unclosed, row.frozen) == (State.NEEDS_REVIEW, True, attempt.id)
+    assert attempt.outcome is Evidence.UNKNOWN
+    given_up = deliveries.cancel(row, "editor", world.clock())
+    with pytest.raises(deliveries.NotAllowed, match="it may be live"):
+        deliveries.retry(given_up, "editor", world.clock())
+    assert world.posted("strong") == ["one"]  # the other article is HELD: it was meant for the old account
     assert_invariants(world)
 
 

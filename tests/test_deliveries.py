@@ -1201,7 +1201,7 @@ def test_a_day_without_an_answered_look_goes_to_a_person() -> None:
     [
         pytest.param(VERIFYING, NOW + DAY - SECOND, None, id="less than a day"),
         pytest.param(VERIFYING, NOW + DAY, State.NEEDS_REVIEW, id="a day after its look was due"),
-        pytest.param(replace(VERIFYING, look_at=NOW + HOUR), NOW + DAY, None, id="not yet a day after its look was due"),
+        pytest.param(replace(VERIFYING, look_at=NOW + HOUR), NOW + DAY, None, id="not yet a day after it"),
         pytest.param(
             replace(VERIFYING, look_at=NOW + DAY, look_since=NOW), NOW + DAY, State.NEEDS_REVIEW, id="its looks failed"
         ),
@@ -1343,9 +1343,15 @@ def test_what_a_rule_cancelled_cannot_be_resolved() -> None:
 #: Where each state leads, whoever moves it.
 LEAVES_TO: dict[State, set[State]] = {
     State.HELD: {State.READY, State.CANCELLED},
-    # REJECTED by a definite refusal of the stage; NEEDS_REVIEW if it is unclosed and its account moves to another platform.
+    # REJECTED by a definite refusal of the stage; NEEDS_REVIEW if unclosed while its account moves to another platform.
     State.READY: {
-        State.SENDING, State.HELD, State.CANCELLED, State.POSTED, State.VERIFYING, State.REJECTED, State.NEEDS_REVIEW,
+        State.SENDING,
+        State.HELD,
+        State.CANCELLED,
+        State.POSTED,
+        State.VERIFYING,
+        State.REJECTED,
+        State.NEEDS_REVIEW,
     },
     State.SENDING: {State.POSTED, State.READY, State.REJECTED, State.VERIFYING, State.HELD},
     State.VERIFYING: {State.POSTED, State.READY, State.NEEDS_REVIEW},

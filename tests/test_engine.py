@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import _thread
+import signal
 import subprocess
 import sys
 import threading
@@ -293,7 +293,7 @@ def test_an_interrupt_lets_the_only_call_end_and_begins_nothing_more() -> None:
     def drain(key: str) -> None:
         begun(key)
         engine.wake("drain", "next")
-        _thread.interrupt_main()
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
         wait_until(lambda: engine.is_stopping)
         ended.set()
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from autopublish import posts
 from autopublish.articles import Found, Identified
 from autopublish.feeds.fetch import Fetched
 from autopublish.models import (
@@ -13,13 +14,14 @@ from autopublish.models import (
     Article,
     Feed,
     FeedSettings,
+    Filter,
     Novelty,
     Standing,
     State,
     Validators,
 )
 from autopublish.pipeline._poll import after_move
-from autopublish.pipeline._route import route
+from autopublish.pipeline._route import Filters, route
 from autopublish.store import Known
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -76,6 +78,36 @@ def test_f07_the_move_is_told_once() -> None:
         after, note = after_move(after, answer(NEW if after.address == OLD else None), NOW + timedelta(hours=hours))
         told.append(note)
     assert [note is not None for note in told] == [False, False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("budget", "slow_ones"),
+    [
+        pytest.param(timedelta(hours=1), [State.HELD, State.READY, State.READY], id="time left"),
+        pytest.param(timedelta(0), [State.HELD, State.HELD, State.HELD], id="its time is used up"),
+    ],
+)
+def test_an_account_whose_filters_used_up_their_time_is_held_and_no_other(
+    monkeypatch: pytest.MonkeyPatch, budget: timedelta, slow_ones: list[State]
+) -> None:
+    monkeypatch.setattr(posts, "MATCH_TIMEOUT_SECONDS", 0.02)
+    rules = {"slow": Filter(matching="(a|aa|aaa)+$"), "plain": Filter(words=("advert",))}
+    accounts = {name: Account(name=name, platform="page", template="x", never=rule) for name, rule in rules.items()}
+    titles = (f"{'a' * 300}!", "short", "shorter")
+    articles = [
+        Article(id=title, feed="f", origin=title, link=None, title=title, published=NOW, first_seen=NOW)
+        for title in titles
+    ]
+    found = tuple(Found(article=article, aliases=(), novelty=Novelty.NEWS) for article in articles)
+    created = NOW - timedelta(days=30)
+    standings = {
+        name: Standing(account=name, platform="page", created=created, active_since=created) for name in accounts
+    }
+    known = Known(feed=feed(), articles={}, standings=standings, deliveries=lambda _: ())
+    rows = route(Identified(found=found), known, accounts, known.feed, NOW, Filters(budget)).deliveries
+    states = {name: [row.state for row in rows if row.account == name] for name in accounts}
+    assert states == {"slow": slow_ones, "plain": [State.READY] * 3}
+    assert all((row.reason or "").startswith("template: ") for row in rows if row.state is State.HELD)
 
 
 @pytest.mark.fault("F27")

@@ -54,7 +54,7 @@ class LocalEngine:
         """
         for verb, key in jobs:
             self.wake(verb, key)
-        # One job after the other needs no thread, and an idle run pays for none. Not so for a call that must not be broken
+        # One job after the other needs no thread, and an idle run pays for none. Not so for what must not be broken
         # off: an interrupt is raised in this thread, wherever it is.
         while len(self._queue) == 1 and self._queue[0][0] in REPEATABLE:
             self._work(self._queue.popleft())

@@ -28,7 +28,7 @@ class Refusal:
 
 
 class Filters:
-    """The accounts' filters in one poll, each account within its own time: a slow expression holds up no other account."""
+    """The accounts' filters in one poll, each within its own time: a slow expression holds up no other account."""
 
     def __init__(self, budget: timedelta = FILTER_TIME) -> None:
         self._budget_seconds = budget.total_seconds()

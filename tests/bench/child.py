@@ -5,7 +5,7 @@ The process is forked from a helper that has imported everything, so that one co
 
 from __future__ import annotations
 
-import concurrent.futures.thread
+import concurrent.futures.thread  # noqa: F401
 import multiprocessing
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path

@@ -108,9 +108,7 @@ def run(setup: Setup, *, edge: Edge | None = None, http: MakeHttp = plain_http) 
         return _run(setup, store, client, clock, _Connector(setup, client, edge, http), is_new=is_new)
 
 
-def _run(
-    setup: Setup, store: Store, client: Client, clock: Clock, connector: _Connector, *, is_new: bool
-) -> Journal:
+def _run(setup: Setup, store: Store, client: Client, clock: Clock, connector: _Connector, *, is_new: bool) -> Journal:
     engine = LocalEngine(threads=setup.threads)
     accounts = {account.name: account for account in setup.accounts}
     pictures = Pictures(store.folder / "pictures", client)
