@@ -318,12 +318,12 @@ class App:
 
 
 def _told(events: Sequence[Event]) -> tuple[str, ...]:
-    """What a changed configuration did, in words; deliveries that are HELD for one reason are one line."""
-    held = Counter(event.why for event in events if event.subject == "delivery")
+    """What a changed configuration did, in words; deliveries that wait for a person for one reason are one line."""
+    stopped = Counter((event.why, event.what) for event in events if event.subject == "delivery")
     words = [event.why or event.what for event in events if event.subject != "delivery"]
-    for why, count in held.items():
+    for (why, state), count in stopped.items():
         what = "delivery that waited is" if count == 1 else "deliveries that waited are"
-        words.append(f"{why}: {count} {what} HELD; see `autopublish deliveries list --state held`")
+        words.append(f"{why}: {count} {what} {state}; see `autopublish deliveries list --state {state.lower()}`")
     return tuple(words)
 
 
