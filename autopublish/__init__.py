@@ -5,7 +5,7 @@ One line of data runs through the package, and each noun has a module:
     feed -> articles -> posts -> deliveries -> receipts
 
 Two verbs run it: **poll** a feed (feed to deliveries, one transaction) and **drain** an account (due deliveries
-to receipts). `pipeline.py` draws the whole flow. Layers, each seeing only those below it:
+to receipts). `pipeline/__init__.py` draws the whole flow. Layers, each seeing only those below it:
 
     cli                                       what a person types
     app                                       the only place where the concrete parts meet

@@ -23,7 +23,7 @@ from autopublish import __version__
 from autopublish.articles import alias_of_link, normalise_link
 from autopublish.config import Config, digest_of, load, resolve_secrets
 from autopublish.engines.local import LocalEngine
-from autopublish.errors import ConfigError, FeedError, Problem, StoreError
+from autopublish.errors import ConfigError, Problem, StoreError
 from autopublish.models import Account, Article, Delivery, FeedSettings, Standing
 from autopublish.net import Client
 from autopublish.pipeline import (
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
     from autopublish.media import Pictures
     from autopublish.platforms._base import Platform
 
-#: Where the admin of a site reads who we are when the configuration names no contact.
-PROJECT_URL = "https://pypi.org/project/autopublish/"
 
 _STORE_LINE = re.compile(rb"^store:[ \t]*[\"']?(sqlite:///[^\s\"'#]+)", re.MULTILINE)
 DEFAULT_STORE = "sqlite:///autopublish.db"
@@ -98,24 +96,25 @@ def look(path: Path | str, *, clock: Callable[[], datetime] = now_utc) -> App:
 
 def _mark_of(path: Path, digest: str) -> str:
     """What the store remembers of a file: its digest and its folder, from which its paths start."""
-    return hashlib.sha256(f"{digest}\0{path.absolute().parent}".encode(errors="surrogateescape")).hexdigest()
+    return hashlib.sha256(f"{digest}\0{path.resolve().parent}".encode(errors="surrogateescape")).hexdigest()
 
 
 def _remembered(path: Path, mark: str) -> Store | None:
     """The store that remembers this very file; where it lies is guessed, and the mark proves the guess."""
     found = _STORE_LINE.search(path.read_bytes())
     url = found.group(1).decode(errors="replace") if found else DEFAULT_STORE
-    place = (path.parent / url.removeprefix("sqlite:///")).absolute()
+    place = path.resolve().parent / url.removeprefix("sqlite:///")
     if not place.is_file() or not place.stat().st_size:
         return None
     try:
-        store = open_store(f"sqlite:///{place}")
+        glimpse = open_store(f"sqlite:///{place}", read_only=True)
+        try:
+            is_ours = glimpse.digest() == mark
+        finally:
+            glimpse.close()
+        return open_store(f"sqlite:///{place}") if is_ours else None
     except StoreError:
         return None  # said in words when the configuration has been read
-    if store.digest() == mark:
-        return store
-    store.close()
-    return None
 
 
 class App:
@@ -159,8 +158,7 @@ class App:
     def client(self) -> Client:
         """The one way to other machines."""
         feeds = self._config.feeds if self._config else tuple(feed.settings for feed in self.store.feeds())
-        contact = next((feed.contact for feed in feeds if feed.contact), None) or PROJECT_URL
-        return Client(user_agent=f"autopublish/{__version__} (+{contact})")
+        return Client(user_agent=_user_agent(next((feed.contact for feed in feeds if feed.contact), None)))
 
     @cached_property
     def pictures(self) -> Pictures:
@@ -182,7 +180,7 @@ class App:
         from autopublish import platforms
         from autopublish.platforms._http import Http
 
-        settings, material = resolve_secrets(account, base=self.path.absolute().parent)
+        settings, material = resolve_secrets(account, base=self.path.resolve().parent)
         fingerprint = self._fingerprint(material)
         known = self._connections.get(account.name)
         if known is not None and known.fingerprint == fingerprint:
@@ -343,21 +341,26 @@ def glance(path: Path, target: str | None, *, most: int) -> tuple[Previewed, ...
         _demand_address(target)
         return preview_address(target, most=most)
     config = load(path)
-    client = Client(user_agent=f"autopublish/{__version__} (+{config.contact or PROJECT_URL})")
+    client = Client(user_agent=_user_agent(config.contact))
     try:
         return preview(config, target, client=client, most=most)
     finally:
         client.close()
 
 
+def _user_agent(contact: str | None) -> str:
+    """Who asks, and where the admin of a site finds the operator if the configuration says so."""
+    return f"autopublish/{__version__} (+{contact})" if contact else f"autopublish/{__version__}"
+
+
 def _demand_address(target: str) -> None:
     """`target`, which no configured feed is called, can be asked for.
 
     Raises:
-        FeedError: it is no address.
+        ConfigError: it is no address.
     """
     if not target.lower().startswith(("http://", "https://", "file:")):
-        raise FeedError(f"no feed is called {target}, and an address begins with https://")
+        raise ConfigError(Problem(file=target, message="no feed is called so, and an address begins with https://"))
 
 
 def preview(
@@ -385,7 +388,7 @@ def preview(
 
 def preview_address(url: str, *, most: int, clock: Callable[[], datetime] = now_utc) -> tuple[Previewed, ...]:
     """The posts that each built-in platform would get of a feed, without any configuration."""
-    client = Client(user_agent=f"autopublish/{__version__} (+{PROJECT_URL})")
+    client = Client(user_agent=_user_agent(None))
     try:
         feed = FeedSettings(name="preview", url=url)
         accounts = sample_accounts()

@@ -1,4 +1,4 @@
-"""A post drawn as HTML, the way its network shows it: for the platform `page` and for `preview --html`.
+"""A post drawn as HTML, the way its network shows it: for the platform `page` and for a preview.
 
 Knows a network only as a `Look`, which is data; asks neither disk nor clock. Whatever comes from a feed is escaped, and
 only http and https become links.

@@ -307,18 +307,18 @@ def stage_failed(delivery: Delivery, error: DeliveryError, standing: Standing, n
         case MediaRejected() | Rejected():
             return Settled(replace(row, state=State.REJECTED, reason=str(error)), None, standing)
         case RateLimited():
-            return Settled(row, None, _wait(standing, error.wait or backoff(1, delivery.id), now))
+            return Settled(row, None, _wait(standing, error.wait or backoff(1, delivery.id), str(error), now))
         case Unauthorized():
             return Settled(row, None, block(standing, str(error), now))
         case NotSent():
             # Nothing was tried with the picture: the network is away.
-            return Settled(row, None, _failed(standing, delivery, now))
+            return Settled(row, None, _failed(standing, delivery, str(error), now))
         case _:
             tries = delivery.stage_tries + 1
             row = replace(row, stage_tries=tries, stage_since=since)
             if tries >= MOST_STAGE_TRIES or now - since >= MOST_STAGE_TIME:
                 row = _without_picture(row)
-            return Settled(row, None, _failed(standing, delivery, now))
+            return Settled(row, None, _failed(standing, delivery, str(error), now))
 
 
 def _without_picture(delivery: Delivery) -> Delivery:
@@ -386,11 +386,11 @@ def settle(
         case NotSent():
             done = replace(attempt, finished=now, outcome=Evidence.NOT_SENT, evidence=str(outcome), counted=False)
             row = replace(delivery, state=State.READY, changed=now)
-            return Settled(row, done, _failed(standing, delivery, now))
+            return Settled(row, done, _failed(standing, delivery, str(outcome), now))
         case RateLimited():
             wait = outcome.wait or backoff(1, delivery.id)
             row = replace(delivery, state=State.READY, changed=now)
-            return Settled(row, _refused(attempt, outcome, now), _wait(standing, wait, now))
+            return Settled(row, _refused(attempt, outcome, now), _wait(standing, wait, str(outcome), now))
         case Unauthorized():
             row = replace(delivery, state=State.READY, changed=now)
             return Settled(row, _refused(attempt, outcome, now), block(standing, str(outcome), now))
@@ -433,7 +433,7 @@ def _posted(delivery: Delivery, attempt: Attempt, receipt: Receipt, standing: St
         changed=now,
     )
     done = replace(attempt, finished=now, outcome=Evidence.POSTED, counted=True)
-    return Settled(row, done, replace(standing, failures=0, not_before=None))
+    return Settled(row, done, replace(standing, failures=0, not_before=None, reason=None))
 
 
 def _duplicate(
@@ -490,7 +490,7 @@ def _unknown(
         row = replace(row, look_at=now)
     else:
         row = replace(row, look_at=attempt.deadline + resolution.settle)
-    return Settled(row, done, _failed(standing, delivery, now))
+    return Settled(row, done, _failed(standing, delivery, evidence, now))
 
 
 def _refused(attempt: Attempt, error: AutopublishError, now: datetime) -> Attempt:
@@ -536,21 +536,26 @@ def unblock(standing: Standing, now: datetime) -> Standing:
     )
 
 
-def unreachable(standing: Standing, wait: timedelta | None, now: datetime) -> Standing:
-    """The account's network could not be asked who is logged in: it waits."""
+def unreachable(standing: Standing, wait: timedelta | None, why: str, now: datetime) -> Standing:
+    """The account's network could not be asked: it waits."""
     if wait is not None:
-        return _wait(standing, wait, now)
+        return _wait(standing, wait, why, now)
+    return _back_off(standing, standing.account, why, now)
+
+
+def _failed(standing: Standing, delivery: Delivery, why: str, now: datetime) -> Standing:
+    return _back_off(standing, delivery.id, why, now)
+
+
+def _back_off(standing: Standing, seed: str, why: str, now: datetime) -> Standing:
     failures = standing.failures + 1
-    return replace(standing, failures=failures, not_before=now + backoff(failures, standing.account))
+    return replace(_wait(standing, backoff(failures, seed), why, now), failures=failures)
 
 
-def _failed(standing: Standing, delivery: Delivery, now: datetime) -> Standing:
-    failures = standing.failures + 1
-    return replace(standing, failures=failures, not_before=now + backoff(failures, delivery.id))
-
-
-def _wait(standing: Standing, wait: timedelta, now: datetime) -> Standing:
-    return replace(standing, not_before=now + wait)
+def _wait(standing: Standing, wait: timedelta, why: str, now: datetime) -> Standing:
+    # Why it is blocked matters more than why it waits.
+    reason = why if standing.state is AccountState.ACTIVE else standing.reason
+    return replace(standing, not_before=now + wait, reason=reason)
 
 
 # --- what is unknown -------------------------------------------------------------------------------------------------
@@ -624,7 +629,9 @@ def _failed_look(
         row = review(row, attempt, account, f"no look was answered for a day: {error}", now)
     if isinstance(error, Unauthorized):
         return Settled(row, attempt, block(standing, str(error), now))
-    return Settled(row, attempt, unreachable(standing, wait if isinstance(error, RateLimited) else None, now))
+    return Settled(
+        row, attempt, unreachable(standing, wait if isinstance(error, RateLimited) else None, str(error), now)
+    )
 
 
 def unanswered(delivery: Delivery, attempt: Attempt, *, account: Account, now: datetime) -> Delivery | None:

@@ -440,6 +440,7 @@ class Standing:
     platform: str
     created: datetime
     state: AccountState = AccountState.ACTIVE
+    #: Why it is blocked or paused, or what it waits for since.
     reason: str | None = None
     #: Last return to ACTIVE.
     active_since: datetime

@@ -295,12 +295,19 @@ def run_in_mid_call(desk: Desk, pds: FakePds) -> Iterator[subprocess.Popen[bytes
 
 
 @pytest.mark.fault("P01")
-def test_p01_an_interrupted_run_lets_the_call_in_flight_end_and_records_it(desk: Desk, pds: FakePds) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_p01_an_interrupted_run_lets_the_call_in_flight_end_and_records_it(
+    desk: Desk, pds: FakePds, number: signal.Signals
+) -> None:
     with run_in_mid_call(desk, pds) as process:
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         pds.stop()
         out, err = process.communicate(timeout=PATIENCE_SECONDS)
-    assert (process.returncode, out, err.strip()) == (1, b"", b"Aborted!")
+    assert (process.returncode, out, err.strip()) == (
+        1,
+        b"",
+        b"stopped; what was being sent has been recorded, and the next run goes on",
+    )
     assert desk.row("one", "sky").state is State.VERIFYING
     pds.start()
     desk.end_waits()
@@ -719,8 +726,8 @@ def test_a_preview_of_what_is_no_address_says_so(desk: Desk, configured: bool) -
     if not configured:
         desk.file.unlink()
     said = desk("preview", "newz")
-    assert said.code == 1
-    assert "no feed is called newz" in said.err
+    assert said.code == 2
+    assert "newz: no feed is called so" in said.err
 
 
 # --- why and status --------------------------------------------------------------------------------------------------

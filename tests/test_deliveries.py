@@ -999,13 +999,15 @@ def test_an_account_that_may_send_again_is_judged_from_this_moment_on() -> None:
 
 
 def test_an_account_whose_network_cannot_be_asked_waits() -> None:
-    first = unreachable(STANDING, None, NOW)
-    second = unreachable(first, None, NOW)
+    first = unreachable(STANDING, None, "refused", NOW)
+    second = unreachable(first, None, "refused", NOW)
     assert [waits(one, NOW) for one in (first, second)] == [30 * SECOND, MINUTE]
     assert [one.failures for one in (first, second)] == [1, 2]
     assert first.state is AccountState.ACTIVE
-    told = unreachable(STANDING, 7 * MINUTE, NOW)
+    told = unreachable(STANDING, 7 * MINUTE, "busy", NOW)
     assert (told.not_before, told.failures) == (NOW + 7 * MINUTE, 0)
+    assert (first.reason, told.reason) == ("refused", "busy")
+    assert unreachable(block(STANDING, "401", NOW), None, "busy", NOW).reason == "401"
 
 
 # --- what is unknown -------------------------------------------------------------------------------------------------

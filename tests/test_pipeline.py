@@ -5,6 +5,7 @@ Every test ends with the judge: nothing that an accepted poll has shown is lost,
 
 from __future__ import annotations
 
+import errno
 import io
 import signal
 from collections.abc import Iterable, Iterator
@@ -1878,6 +1879,20 @@ def test_o08_an_article_on_which_composing_fails_is_held_and_the_next_go_on(
     assert world.posted("odd") == ["zero", "one"]
 
 
+@pytest.mark.fault("P09")
+@pytest.mark.parametrize("error", [OSError(errno.EMFILE, "Too many open files"), MemoryError(), ImportError("x")])
+def test_p09_a_machine_that_runs_short_holds_nothing_and_goes_on_by_itself(pictured: World, error: Exception) -> None:
+    show(pictured, "two")
+    pictured.edge = fail_once("stage: before", error)
+    pictured.run()
+    states = {pictured.delivery(name, "pictured").state for name in ("one", "two")}
+    assert states == {State.READY}
+    assert pictured.standing("pictured").not_before is not None
+    pictured.clock.move(minutes=1)
+    pictured.run()
+    assert pictured.posted("pictured")[-2:] == ["one", "two"]
+
+
 @pytest.mark.fault("O08")
 def test_o08_an_article_on_which_staging_fails_is_held_and_the_next_go_on(pictured: World) -> None:
     show(pictured, "two")
@@ -2033,11 +2048,13 @@ def test_an_interrupt_lets_the_call_that_runs_end_and_sends_nothing_more(
     def interrupt(name: str) -> None:
         if name != place:
             return
-        if begun.wait(PATIENCE_SECONDS) == 0:
-            signal.pthread_kill(main_thread().ident or 0, signal.SIGINT)
-        for _ in range(PATIENCE_SECONDS * 1000):
+        is_first = begun.wait(PATIENCE_SECONDS) == 0
+        for number in range(PATIENCE_SECONDS * 1000):
             if Watched.made[-1].is_stopping:
                 return
+            # Again now and then, as a person would: one that comes while an object is torn down is lost.
+            if is_first and number % 1000 == 0:
+                signal.pthread_kill(main_thread().ident or 0, signal.SIGINT)
             moment.wait(0.001)
         raise AssertionError("nothing stopped")
 

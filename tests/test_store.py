@@ -722,7 +722,7 @@ def test_s04_a_damaged_store_is_refused_in_words_and_kept_as_it_is(path: Path) -
         store.adopt((ONE,), (MAIN,), digest="d", now=NOW)
     damaged = path.read_bytes()[:4096].ljust(path.stat().st_size, b"\xff")
     path.write_bytes(damaged)
-    with pytest.raises(StoreError, match=r"autopublish.db is damaged; nothing was sent\. Keep the file"):
+    with pytest.raises(StoreError, match=r"autopublish.db is damaged\. Keep the file"):
         open_store(url_of(path))
     assert path.read_bytes() == damaged
 
@@ -738,9 +738,9 @@ def test_s04_damage_met_in_use_stops_what_was_begun(path: Path) -> None:
         file.seek((root - 1) * 4096)
         file.write(b"\xff" * 4096)
     with opened(path) as store:
-        with pytest.raises(StoreError, match="is damaged; nothing was sent"):
+        with pytest.raises(StoreError, match="is damaged"):
             store.ready("main", NOW)
-        with pytest.raises(StoreError, match="is damaged; nothing was sent"):
+        with pytest.raises(StoreError, match="is damaged"):
             store.intend(ready(), *sending(ready()))
         assert store.attempts(ready().id) == ()
 

@@ -65,10 +65,16 @@ def in_words(command: _Command) -> _Command:
         except FeedError as error:
             say(f"the feed cannot be read: {error}")
             raise SystemExit(FAILED) from None
+        except KeyboardInterrupt:
+            say("stopped; what was being sent has been recorded, and the next run goes on")
+            raise SystemExit(FAILED) from None
         except BrokenPipeError:
             # The reader of our output went away; that is its good right.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise SystemExit(DONE) from None
+        except OSError as error:
+            say(f"this machine refused: {error}")
+            raise SystemExit(FAILED) from None
 
     return wrapped  # type: ignore[return-value] # the same signature, which Callable[..., Any] cannot say
 
@@ -104,7 +110,7 @@ def columns(text: str) -> int:
 
 def is_terminal() -> bool:
     """Whether a person looks at stdout."""
-    return sys.stdout.isatty()
+    return sys.stdout is not None and sys.stdout.isatty()
 
 
 def local(time: datetime | None, zone: ZoneInfo | None) -> str:

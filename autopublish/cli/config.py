@@ -27,7 +27,7 @@ def check(config: Path, *, as_json: bool) -> None:
     missing = {}
     for account in found.accounts:
         try:
-            resolve_secrets(account, base=config.absolute().parent)
+            resolve_secrets(account, base=found.path.parent)
         except SecretError as error:
             missing[account.name] = str(error)
     if as_json:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,7 +49,7 @@ def run(config: Path, *, as_json: bool) -> None:
     """
     app = build(config)
     try:
-        with watching(wanted=not as_json) as watch:
+        with watching(wanted=not as_json) as watch, _ending_on_sigterm():
             report = app.run(watch=watch)
     except StoreBusy as error:
         if as_json:
@@ -60,6 +63,20 @@ def run(config: Path, *, as_json: bool) -> None:
     else:
         _show(report)
     raise SystemExit(exit_code(report))
+
+
+@contextmanager
+def _ending_on_sigterm() -> Iterator[None]:
+    """SIGTERM is an interrupt: the call that runs ends and is recorded, nothing new is sent."""
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def exit_code(report: RunReport) -> int:

@@ -32,7 +32,7 @@ def build(source: bytes, *, path: Path, digest: str) -> Config:
     report = Report(str(path))
     root = _root(source, report)
     _refuse_nothing(root, (), report)
-    context, top = _top(root, path.absolute().parent, report)
+    context, top = _top(root, path.resolve().parent, report)
     feeds = _feeds(root, context, top, report)
     context["feeds"] = frozenset(_section(root, "feeds"))
     accounts = _Accounts(root, context, report).build()
@@ -40,7 +40,7 @@ def build(source: bytes, *, path: Path, digest: str) -> Config:
     if report.problems or top is None:
         raise ConfigError(*report.problems)
     return Config(
-        path=path.absolute(),
+        path=path.resolve(),
         digest=digest,
         timezone=top.timezone,
         store=top.store,

@@ -1,0 +1,1 @@
+"""Feeds: a URL to a parsed document. Knows no account, store or article."""

@@ -6,6 +6,7 @@ the store before the next one begins.
 
 from __future__ import annotations
 
+import errno
 import logging
 import secrets
 from collections.abc import Callable, Sequence
@@ -56,6 +57,8 @@ log = logging.getLogger(__name__)
 
 #: A delivery that goes so much later than the poll that showed its article has its link fetched first.
 LINK_CHECK_AFTER = timedelta(minutes=1)
+#: Errors of the operating system that say nothing of what was being done.
+_MACHINE_IS_SHORT = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT, errno.EIO))
 #: Clocks differ: a look goes back a little further than the first attempt.
 LOOK_BACK = timedelta(hours=1)
 
@@ -171,15 +174,15 @@ class Drainer:
             return False
         except DeliveryError as error:
             wait = error.wait if isinstance(error, RateLimited) else None
-            after = deliveries.unreachable(standing, wait, now)
+            after = deliveries.unreachable(standing, wait, str(error), now)
             self._save(line, after)
             self._trouble(after, f"cannot be reached: {error}", failed=False)
             return False
         if standing.identity is not None and standing.identity.id != identity.id:
             self._block(
                 standing,
-                f"the credentials belong to {identity.name}, but this account has posted as "
-                f"{standing.identity.name}: put the right ones back, or use a new account name",
+                f"the credentials belong to {identity.name} ({identity.id}), but this account has posted as "
+                f"{standing.identity.name} ({standing.identity.id}): put those back, or use a new account name",
                 fingerprint=fingerprint,
             )
             return False
@@ -212,7 +215,8 @@ class Drainer:
     def _waits(self, line: Line) -> None:
         until = line.standing.not_before
         if until is not None:
-            self._trouble(line.standing, f"waits until {until:%H:%M:%S} UTC before it tries again", failed=False)
+            why = f": {line.standing.reason}" if line.standing.reason else ""
+            self._trouble(line.standing, f"waits until {until:%H:%M:%S} UTC before it tries again{why}", failed=False)
 
     def _may_send(self, line: Line) -> bool:
         now = self._parts.clock()
@@ -251,14 +255,20 @@ class Drainer:
         except (ConfigError, StoreError):
             raise
         except Exception as error:  # noqa: BLE001 - one delivery must not stop the others, whatever fails
-            return self._poisoned(due[0], error)
+            return self._poisoned(line, due[0], error)
 
-    def _poisoned(self, delivery: Delivery, error: Exception) -> Go:
+    def _poisoned(self, line: Line, delivery: Delivery, error: Exception) -> Go:
         """A delivery on which the program fails before its call waits for a person; the next ones go on."""
         tell_bug(log, f"send failed: delivery={delivery.id[:8]}", error)
         article, there = self._store.article(delivery.article), self._store.delivery(delivery.id)
         if there.state is not State.READY:
             raise error  # past the intent: recovery will find it
+        if isinstance(error, MemoryError | ImportError) or getattr(error, "errno", None) in _MACHINE_IS_SHORT:
+            # No fault of this delivery: the next would fare the same.
+            reason = f"this machine is short of memory, files or disk: {error}"
+            self._save(line, deliveries.unreachable(line.standing, None, reason, self._parts.clock()))
+            self._trouble(line.standing, reason)
+            return Go.STOP
         return self._hold(there, article, f"template: the program failed on it ({type(error).__name__})")
 
     def _paced_until(self, line: Line, now: datetime) -> datetime | None:
@@ -393,7 +403,7 @@ class Drainer:
                 return Go.STOP
             case _:
                 wait = result.wait if isinstance(result, RateLimited) else None
-                self._save(line, deliveries.unreachable(line.standing, wait, now))
+                self._save(line, deliveries.unreachable(line.standing, wait, str(result), now))
                 self._trouble(line.standing, f"could not be looked at before the first send: {result}", failed=False)
                 return Go.STOP
 

@@ -1,4 +1,4 @@
-"""The pipeline: the two verbs for an engine, recovery, and preview."""
+"""The pipeline: the two verbs for an engine, and recovery. Knows no engine, configuration file or command."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from threading import Lock
 from urllib.parse import urlsplit
@@ -25,17 +25,11 @@ MARKS_TOGETHER = 50
 #: Waits after 429 or 503 without a usable Retry-After, by failures in a row: 1, 2, 4 ... 60 minutes.
 FIRST_WAIT = timedelta(minutes=1)
 MOST_WAIT = timedelta(hours=1)
+#: What a feed that is gone asks of its operator.
+GONE = "the site says that this feed is gone for good (410), so it is not asked again; name its new address under `url`"
 #: A permanent redirect is believed after so many polls over so long.
 MOVED_POLLS = 3
 MOVED_FOR = timedelta(hours=24)
-
-
-@dataclass(frozen=True, slots=True)
-class _Routed:
-    """What a document means, before it is saved."""
-
-    identified: Identified
-    decision: Decision
 
 
 class Poller:
@@ -70,8 +64,7 @@ class Poller:
     def _waiting(self, feed: Feed, now: datetime) -> Polled | None:
         name = feed.settings.name
         if feed.gone:
-            reason = "the site says that this feed is gone for good (410); name its new address under `url`"
-            return Polled(feed=name, status="gone", reason=reason, told_before=True)
+            return Polled(feed=name, status="gone", reason=GONE, told_before=True)
         with self._lock:
             host_until = self._hosts.get(_host(feed), now)
         until = max(feed.not_before or now, host_until)
@@ -116,8 +109,9 @@ class Poller:
         return Polled(feed=feed.settings.name, status=status, reason=note)
 
     def _empty(self, feed: Feed, now: datetime) -> Polled:
-        """Success, and what is known stays; neither validators nor the time of the last good poll move."""
-        self._mark(replace(feed, first_try=feed.first_try or now, validators=Validators(), body_hash=None, failures=0))
+        """Success, and what is known stays; without validators, and the time of the last good poll does not move."""
+        tried = replace(feed, first_try=feed.first_try or now, validators=Validators(), body_hash=None)
+        self._mark(replace(tried, not_before=None, failures=0, last_error=None))
         return Polled(feed=feed.settings.name, status="empty", reason="the feed shows no article at the moment")
 
     def _failed(self, feed: Feed, error: FeedError, now: datetime) -> Polled:
@@ -134,11 +128,12 @@ class Poller:
                 self._hosts[_host(feed)] = max(until, self._hosts.get(_host(feed), until))
             self._parts.store.host_told_to_wait(_host(feed), until)
         self._parts.store.save_feeds((mark,))
+        reason = GONE if mark.gone else str(error)
         log.warning("feed not read: feed=%s reason=%s", feed.settings.name, error)
         return Polled(
             feed=feed.settings.name,
             status="gone" if mark.gone else "failed",
-            reason=str(error),
+            reason=reason,
             told_before=feed.failures > 0 and feed.last_error == str(error),
         )
 

@@ -1,4 +1,7 @@
-"""Routing: which accounts get which articles, and why not the others. No store, no network, nothing written."""
+"""Routing: which accounts get which articles, and why not the others. No store, no network, nothing written.
+
+The one thing that it asks the machine is how long the filters have taken.
+"""
 
 from __future__ import annotations
 

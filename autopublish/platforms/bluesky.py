@@ -168,7 +168,7 @@ class Bluesky(Platform):
         raise self._refusal(answer)
 
     def find(self, post: Post, stage: Stage, *, key: str | None, since: datetime) -> Receipt | None:
-        """The post under the key if there was an attempt, else the newest of the account's posts with its link.
+        """The post under the key, else the newest of the account's posts with its link, back to `since`.
 
         Raises:
             Undecided: another record stands under the key, or the account has more posts since then than are looked
@@ -180,7 +180,7 @@ class Bluesky(Platform):
         rkey = record_key(post, key)
         record = self._record(rkey)
         if record is None:
-            return None
+            return self._find_by_link(post, since)
         if not _carries(record, post):
             raise Undecided(f"another record stands under the key {rkey}")
         return _receipt(f"at://{self._logged_in().did}/{_COLLECTION}/{rkey}", rkey)

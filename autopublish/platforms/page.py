@@ -118,7 +118,7 @@ class Page(Platform):
         super().__init__(settings, http)
         self.look = settings.looks_like.value
         self.limits = _LIMITS[settings.looks_like]
-        self._folder = settings.folder.absolute()
+        self._folder = settings.folder.resolve()
         #: What the page showed last: a post's file never changes, so no drain reads or draws one twice.
         self._shown: dict[str, _Shown] = {}
 

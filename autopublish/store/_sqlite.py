@@ -225,15 +225,15 @@ _WORDS: dict[int, Callable[[Path], str]] = {
         f"the store {path} cannot be written: check that this user may write the file and its folder"
     ),
     sqlite3.SQLITE_NOTADB: lambda path: f"{path} is not a store of autopublish: check `store:` in the configuration",
-    sqlite3.SQLITE_CORRUPT: lambda path: (
-        f"the store {path} is damaged; nothing was sent. Keep the file, and put back the newest copy"
-    ),
+    sqlite3.SQLITE_CORRUPT: lambda path: f"the store {path} is damaged. Keep the file, and put back the newest copy",
     sqlite3.SQLITE_FULL: lambda path: (
-        f"the disk that holds the store {path} is full; nothing was sent. Free some space"
+        f"the disk that holds the store {path} is full: free some space. The next run looks up what was being sent"
     ),
     sqlite3.SQLITE_BUSY: lambda path: (
         f"the store {path} was locked by another program for more than {BUSY_SECONDS} s; the next run goes on"
     ),
-    sqlite3.SQLITE_IOERR: lambda path: f"the disk that holds the store {path} failed; nothing was sent",
+    sqlite3.SQLITE_IOERR: lambda path: (
+        f"the disk that holds the store {path} failed or is full. The next run looks up what was being sent"
+    ),
     sqlite3.SQLITE_PERM: _cannot_open,
 }

@@ -92,7 +92,7 @@ def bluesky(pds: FakePds, client: net.Client) -> Bluesky:
 def adapter(pds: FakePds, client: net.Client) -> Bluesky:
     settings = {"service": pds.url, "identifier": pds.handle, "app_password": pds.password}
     http = Http(client, allow_private=True)
-    http.deadline = timedelta(seconds=0.5)
+    http.deadline = timedelta(seconds=2)
     return Bluesky(Bluesky.Settings.model_validate(settings), http)
 
 
@@ -758,6 +758,12 @@ def test_a_post_that_does_not_say_when_it_was_made_counts_as_new(
 ) -> None:
     pds.write("self", foreign(createdAt=created, embed=card(LINK)))
     assert bluesky.find(POST, Stage(), key=None, since=PUBLISHED) is not None
+
+
+@pytest.mark.fault("D23")
+def test_d23_a_post_made_by_hand_is_found_by_its_link_where_nothing_stands_under_the_key(bluesky: Bluesky) -> None:
+    by_hand = bluesky.publish(POST, Stage(), key=KEY[::-1])
+    assert bluesky.find(POST, Stage(), key=KEY, since=PUBLISHED) == by_hand
 
 
 def fill(pds: FakePds, count: int, *, step: timedelta) -> None:
