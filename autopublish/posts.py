@@ -17,7 +17,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
-from functools import cache, lru_cache
+from functools import cache, lru_cache, wraps
+from string import Formatter
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import SplitResult, quote, urlsplit
 
@@ -49,6 +50,10 @@ LINK_CAP = 4_000
 CARD_CAP = 300
 #: The title keeps as many graphemes while there are hashtags that can go in its place.
 TITLE_FLOOR = 60
+#: Most that a template may name as a width, a precision or a count, where that much is made.
+SIZE_CAP = 1_000
+#: Most characters that one filter, method or operator may be able to make.
+WORK_CAP = 10_000_000
 #: How long an expression of a filter may search one article.
 MATCH_TIMEOUT_SECONDS = 1.0
 
@@ -316,25 +321,163 @@ _BARE_SAMPLE = replace(_FULL_SAMPLE, summary="", text="", tags=(), link="", auth
 def _environment() -> SandboxedEnvironment:
     """The sandbox: no loader, no globals, no way to make much out of little before the output is counted."""
     from jinja2 import StrictUndefined
-    from jinja2.exceptions import SecurityError
     from jinja2.runtime import Context
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     class Sandbox(ImmutableSandboxedEnvironment):
         # An intercepted operator is not folded when the template is compiled, where nothing could stop it.
-        intercepted_binops = frozenset(("*", "**"))
+        intercepted_binops = frozenset(("*", "**", "%"))
 
-        def call_binop(self, context: Context, operator: str, left: object, right: object) -> int | float:
-            if operator == "*" and isinstance(left, int | float) and isinstance(right, int | float):
-                return left * right
-            raise SecurityError(f"`{operator}` could make too much; only `*` between numbers is allowed")
+        def call_binop(self, context: Context, operator: str, left: object, right: object) -> object:
+            return _operated(operator, left, right)
+
+        def call(__self, __context: Context, __obj: object, /, *args: object, **kwargs: object) -> object:  # noqa: N805
+            # Python's own methods; what a template defines is made of checked parts.
+            owner, name = getattr(__obj, "__self__", None), getattr(__obj, "__name__", "")
+            if isinstance(owner, str | bytes | int | float):
+                _check_sizes(name, (owner, *args), kwargs)
+            return super().call(__context, __obj, *args, **kwargs)
+
+        def wrap_str_format(self, value: object) -> Callable[..., str] | None:
+            wrapped = super().wrap_str_format(value)
+            if wrapped is None:
+                return None
+            pattern, formatted = str(getattr(value, "__self__", "")), wrapped
+
+            def checked(*args: object, **kwargs: object) -> str:
+                _check_fields(pattern)
+                _check_repeated("format", pattern.count("{"), [*args, *kwargs.values()])
+                return formatted(*args, **kwargs)
+
+            return checked
 
     # Autoescape would write HTML entities into plain text; platforms escape what they send as markup.
     environment = Sandbox(undefined=StrictUndefined, autoescape=False)
     environment.globals.clear()
     # A post is a function of article and configuration.
     del environment.filters["random"]
+    environment.filters.update({name: _bounded(name, made) for name, made in environment.filters.items()})
     return environment
+
+
+def _operated(operator: str, left: object, right: object) -> object:
+    """What `*`, `**` or `%` gives.
+
+    Raises:
+        SecurityError: it could be much.
+    """
+    from jinja2.exceptions import SecurityError
+
+    if operator == "%" and isinstance(left, str):
+        _check_directives(left)
+        _check_repeated(operator, left.count("%"), right if isinstance(right, tuple) else (right,))
+        return left % right
+    if isinstance(left, int | float) and isinstance(right, int | float):
+        if operator == "%":
+            return left % right
+        # Not without end either: a macro can square a number again and again.
+        if operator == "*" and abs(left) <= WORK_CAP and abs(right) <= WORK_CAP:
+            return left * right
+    raise SecurityError(f"`{operator}` could make too much; only `*` between numbers is allowed")
+
+
+def _bounded(name: str, made: Callable[..., object]) -> Callable[..., object]:
+    """The filter, refusing arguments that would let it make too much."""
+
+    # Keeps the mark by which Jinja passes the context, the evaluation context or the environment first.
+    @wraps(made)
+    def checked(*args: object, **kwargs: object) -> object:
+        given = args[1:] if hasattr(made, "jinja_pass_arg") else args
+        if name == "format":
+            pattern = str(given[0])
+            _check_directives(pattern)
+            _check_repeated(name, pattern.count("%"), [*given[1:], *kwargs.values()])
+        elif name not in _MAKE_NOTHING:
+            _check_sizes(name, given, kwargs)
+        return made(*args, **kwargs)
+
+    return checked
+
+
+_MAKE_NOTHING = frozenset(("d", "default"))
+#: Their numbers say how much is kept, or are what is given if there is nothing else.
+_SHORTEN = frozenset(("float", "int", "truncate", "wordwrap"))
+#: They may put a text that they are given at each character of another.
+_REPEAT = frozenset(("indent", "join", "replace", "tojson", "translate", "urlize", "wordwrap"))
+# https://docs.python.org/3.11/library/stdtypes.html#printf-style-string-formatting
+_DIRECTIVE = re.compile(r"%(?:%|(?:\([^()]*\))?[#0\- +]*(\*|[0-9]+)?(?:\.(\*|[0-9]+))?)")
+
+
+def _check_directives(pattern: str) -> None:
+    """No `%` directive of the pattern can make much out of little.
+
+    Raises:
+        SecurityError: one takes its width from a value, has a large one, or names a value in a way hard to read.
+    """
+    from jinja2.exceptions import SecurityError
+
+    for match in _DIRECTIVE.finditer(pattern):
+        if pattern.startswith("%(", match.start()) and not pattern.startswith(")", match.end()) and match[0] == "%":
+            raise SecurityError("a name after `%` must not hold brackets")
+        for size in match.groups():
+            if size == "*" or (size and (len(size) > 4 or int(size) > SIZE_CAP)):
+                raise SecurityError(_wide(match[0]))
+
+
+def _check_fields(pattern: str) -> None:
+    """No field of a pattern for `str.format` can make much out of little.
+
+    Raises:
+        SecurityError: one takes its width from a value, or has a large one.
+    """
+    from jinja2.exceptions import SecurityError
+
+    for _, _, spec, _ in Formatter().parse(pattern):
+        sizes = re.findall(r"[0-9]+", spec or "")
+        if "{" in (spec or "") or any(len(size) > 4 or int(size) > SIZE_CAP for size in sizes):
+            raise SecurityError(_wide(f"{{:{spec}}}"))
+
+
+def _wide(directive: str) -> str:
+    shown = directive if len(directive) <= 20 else directive[:20] + "…"
+    return f"`{shown}` could make too much; a width or precision is a number up to {SIZE_CAP:,}"
+
+
+def _check_sizes(name: str, values: Sequence[object], named: Mapping[str, object]) -> None:
+    """What a filter or a method makes of the values stays within bounds, whichever way it puts them together.
+
+    Raises:
+        SecurityError: it might not.
+    """
+    from jinja2.exceptions import SecurityError
+
+    given = [*values[1:], *named.values()]
+    numbers = [abs(value) for value in given if isinstance(value, int | float)]
+    if name not in _SHORTEN and max(numbers, default=0) > SIZE_CAP:
+        raise SecurityError(f"`{name}` could make too much; a number that it is given is at most {SIZE_CAP:,}")
+    if name in _REPEAT and values:
+        size = _length(values[0])
+        # What is replaced is not put in; what has no length may be as long as a text.
+        _check_repeated(name, BODY_CAP if size is None else size + 1, given[1:] if name == "replace" else given)
+
+
+def _check_repeated(name: str, times: int, parts: Iterable[object]) -> None:
+    """The longest of the parts may be put in as many times.
+
+    Raises:
+        SecurityError: it would be too much.
+    """
+    from jinja2.exceptions import SecurityError
+
+    if times * max((_length(part) or 0 for part in parts), default=0) > WORK_CAP:
+        raise SecurityError(f"`{name}` could make too much of these values")
+
+
+def _length(value: object) -> int | None:
+    """Characters of a text, or of the longest in a dictionary; None if it is neither."""
+    if isinstance(value, dict):
+        return max((len(part) for part in value.values() if isinstance(part, str)), default=0)
+    return len(value) if isinstance(value, str | bytes | list | tuple) else None
 
 
 @lru_cache(maxsize=256)

@@ -15,12 +15,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autopublish.errors import FeedMalformed, FeedUnreachable
+from autopublish.articles import normalise_link
+from autopublish.errors import ComposeError, FeedMalformed, FeedUnreachable
 from autopublish.feeds.dates import parse_date
 from autopublish.feeds.fetch import LIMIT_BYTES, Fetched, fetch
-from autopublish.feeds.parse import parse
+from autopublish.feeds.parse import LINK_LENGTH, parse
 from autopublish.models import Document, Feed, FeedSettings, Item, Validators
 from autopublish.net import Client
+from autopublish.posts import safe_link
 from tests.servers.feed_site import DATE, Answer, FeedSite
 
 DATA = Path(__file__).parent / "data" / "feeds"
@@ -668,7 +670,9 @@ def test_h07_a_huge_title_is_cut_and_a_flood_of_marks_is_thinned() -> None:
         pytest.param("<link>../b</link>", None, "https://feeds.example/b", id="relative link"),
         pytest.param("<link>java\nscript:alert(1)</link>", None, "javascript:alert(1)", id="H04 script"),
         pytest.param("<link></link><guid></guid>", None, None, id="empty"),
-        pytest.param("<link>https://[bad</link>", None, None, id="broken"),
+        pytest.param(
+            "<link>123</link><guid>123</guid>", "123", "https://feeds.example/a/123", id="relative, as the guid"
+        ),
     ],
 )
 def test_guid_and_link_are_as_the_item_means_them(item: str, guid: str | None, link: str | None) -> None:
@@ -676,11 +680,73 @@ def test_guid_and_link_are_as_the_item_means_them(item: str, guid: str | None, l
     assert (parsed.guid, parsed.link) == (guid, link)
 
 
-def test_relative_links_of_a_local_file_lead_nowhere() -> None:
-    document = parse(
-        rss("<link>a</link>", "<link>https://n.example/b</link>"), url="file:///srv/feed.xml", content_type=None
+_UNUSABLE = [
+    "file:///etc/passwd",
+    "http://[::1",
+    "//[::1/x",
+    "http:///x",
+    "///x",
+    "HTTP:127.0.0.1",
+    "https:/x",
+    "http:",
+    "http://",
+    "javascript:alert(1)",
+    "mailto:a@n.example",
+    "tag:n.example,2026:1",
+]
+
+
+@pytest.mark.fault("H04")
+@pytest.mark.parametrize("address", _UNUSABLE)
+@pytest.mark.parametrize("url", ["http://feeds.example/a/feed.xml", URL])
+@pytest.mark.parametrize(
+    "item",
+    [
+        pytest.param("<guid>7</guid><link>{}</link>", id="link"),
+        pytest.param("<link> {}\n</link>", id="link with blanks"),
+        pytest.param("<link><![CDATA[{}]]></link><guid>{}</guid>", id="as the guid"),
+        pytest.param("<atom:link xmlns:atom='http://www.w3.org/2005/Atom' href='{}'/>", id="attribute"),
+    ],
+)
+def test_h04_a_link_that_is_no_web_address_stays_as_it_is_written(item: str, url: str, address: str) -> None:
+    link = read(rss(item.replace("{}", address)), url=url).items[0].link
+    assert link == address
+    assert normalise_link(link) is None
+    with pytest.raises(ComposeError) as caught:
+        safe_link(link)
+    assert caught.value.hold == "link"
+
+
+@pytest.mark.fault("H04")
+@pytest.mark.parametrize("address", ["http:///x", "http://[::1"])
+def test_h04_a_guid_that_is_the_link_stays_as_it_is_written(address: str) -> None:
+    item = only(rss(f"<title>T</title><guid>{address}</guid>"))
+    assert (item.guid, item.link) == (address, address)
+    assert only(rss(f"<guid isPermaLink='false'>{address}</guid>")).link is None
+
+
+@pytest.mark.fault("H04")
+def test_h04_an_unusable_link_is_kept_without_controls_and_bounded() -> None:
+    assert only(rss("<link>http:\n///\tx</link>")).link == "http:///x"
+    assert len(only(rss(f"<link>javascript:{'a' * 100_000}</link>")).link or "") == LINK_LENGTH
+
+
+@pytest.mark.fault("H04")
+def test_h04_pictures_of_an_item_with_an_unusable_link_are_looked_for_on_the_site() -> None:
+    item = only(
+        rss("<link>http://[::1</link><description>&lt;img src='/p.jpg'> &lt;img src='http:///q.jpg'></description>")
     )
-    assert [item.link for item in document.items] == [None, "https://n.example/b"]
+    assert [picture.url for picture in item.pictures] == ["https://feeds.example/p.jpg"]
+
+
+@pytest.mark.fault("H04")
+def test_h04_relative_links_of_a_local_file_stay_as_they_are_written() -> None:
+    document = parse(
+        rss("<link>a</link>", "<link>https://n.example/b</link>", "<title>T</title>"),
+        url="file:///srv/feed.xml",
+        content_type=None,
+    )
+    assert [item.link for item in document.items] == ["a", "https://n.example/b", None]
 
 
 @pytest.mark.parametrize(

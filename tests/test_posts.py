@@ -237,6 +237,83 @@ def test_a_template_that_fails_holds_the_delivery(template: str) -> None:
     assert caught.value.hold == "template"
 
 
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ '%0999999999d' | format(1) }}",
+        "{{ '%.999999999f' | format(1) }}",
+        "{{ '%*d' | format(999999999, 1) }}",
+        "{{ '%(a)999999999s' | format(a=1) }}",
+        "{{ '%((a))999999999s' | format(**{'(a)': 1}) }}",
+        "{{ ('%' ~ '0999999999d') | format(1) }}",
+        "{{ '%999999999d' % 1 }}",
+        "{{ '{:>999999999}'.format(1) }}",
+        "{{ '{:>{}}'.format(1, 999999999) }}",
+        "{{ '{a:999999999}'.format_map({'a': 1}) }}",
+        "{{ title | center(999999999) }}",
+        "{{ title | center(width='999999999' | int) }}",
+        "{{ (title ~ '\\n' ~ title) | indent(999999999) }}",
+        "{{ categories | batch(999999999, 'x') | list }}",
+        "{{ ['a'] | map('center', 999999999) | list }}",
+        "{{ 5 | round(999999999, 'ceil') }}",
+        "{{ title.zfill(999999999) }}",
+        "{{ title | attr('ljust')(999999999) }}",
+        "{{ (5).to_bytes(999999999, 'big') }}",
+    ],
+)
+def test_a_template_that_could_make_much_out_of_little_is_refused_before_it_does(template: str) -> None:
+    told = check_template(template)
+    assert told is not None
+    assert told.startswith("line 1: the template cannot be used: ")
+    with pytest.raises(ComposeError) as caught:
+        post(template)
+    assert caught.value.hold == "template"
+
+
+@pytest.mark.parametrize(
+    ("template", "changes"),
+    [
+        pytest.param("{{ title | format(1) }}", {"title": "%0999999999d"}, id="directive"),
+        pytest.param("{{ title % 1 }}", {"title": "%0999999999d"}, id="operator"),
+        pytest.param("{{ title.format(1) }}", {"title": "{:>999999999}"}, id="field"),
+        pytest.param("{{ link | center(title | int) }}", {"title": "999999999"}, id="width"),
+        pytest.param("{{ text.replace('', text) }}", {"text": "word " * 10_000}, id="text in itself"),
+        pytest.param("{{ text.format(text) }}", {"text": "{0} " * 10_000}, id="text in its fields"),
+        pytest.param("{{ text | format(a=text) }}", {"text": "%(a)s " * 9_000}, id="text in its directives"),
+        pytest.param("{{ text | join(text) }}", {"text": "word " * 10_000}, id="text between its letters"),
+        pytest.param("{{ text.translate({119: text}) }}", {"text": "word " * 10_000}, id="text for a letter"),
+    ],
+)
+def test_a_width_that_an_article_supplies_holds_the_delivery(template: str, changes: dict[str, str]) -> None:
+    with pytest.raises(ComposeError, match="could make too much") as caught:
+        post(template, **changes)  # type: ignore[arg-type]  # changes of the article only
+    assert caught.value.hold == "template"
+
+
+@pytest.mark.parametrize(
+    ("template", "text"),
+    [
+        ("{{ '%05.1f%% %s' | format(3.14159, 20261) }}", "003.1% 20261"),
+        ("{{ '%%99999d %(a)5s' | format(a=1) }}", "%99999d     1"),
+        ("{{ '%03d' % 7 }} {{ 7 % 3 }} {{ 3 * 4 }}", "007 1 12"),
+        ("{{ '{:>3}|{}'.format(7, 20261) }}|", "7|20261|"),
+        ("{{ 'a' | center(3) }}|{{ 'a'.ljust(3) }}|", "a |a |"),
+        ("{{ 'a b' | truncate(5000) }} {{ nothing | default(20261) if false else 5 }}", "a b 5"),
+        ("{{ ['a', 'b'] | map('upper') | join(', ') }} {{ 'ab'.replace('a', 'c') }}", "A, B cb"),
+    ],
+)
+def test_formatting_within_bounds_is_as_in_jinja(template: str, text: str) -> None:
+    assert " ".join(post(template).text.split()) == " ".join(text.split())
+
+
+def test_long_texts_may_be_compared_and_cut() -> None:
+    template = (
+        "{{ text.startswith(summary) }} {{ text.replace(summary, '') | length }} {{ '%s' | format(text) | length }}"
+    )
+    made = post(template, summary="a" * 900, text="a" * 50_000)
+    assert made.text == "True 500 50000"
+
+
 def test_a_macro_that_calls_itself_without_end_holds_the_delivery() -> None:
     with pytest.raises(ComposeError, match="more memory"):
         post("{% macro again() %}{{ again() }}{% endmacro %}{{ again() }}")
@@ -421,6 +498,11 @@ def test_the_span_of_a_link_holds_the_url_and_no_hashtag_lies_inside_it() -> Non
         "/a",
         "n.example/a",
         "https:///a",
+        "http:///x",
+        "///x",
+        "http://[::1",
+        "HTTP:127.0.0.1",
+        "https:/a",
         "https://",
         "https://user:secret@n.example/",
         "https://n.example@evil.example/",

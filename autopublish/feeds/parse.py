@@ -26,6 +26,8 @@ from autopublish.text import clean, html_to_text, shorten
 
 TITLE_LENGTH = 1000
 SUMMARY_LENGTH = 1000
+#: Longer than any link that may be posted, so that one that was cut is still refused.
+LINK_LENGTH = 10_000
 NAME_LENGTH = 200
 MOST_CATEGORIES = 100
 MOST_PICTURES = 10
@@ -59,18 +61,23 @@ def parse(body: bytes, *, url: str, content_type: str | None) -> Document:
         raise FeedMalformed("not a feed")
     feed: _Entry = dict(result.feed)
     entries = [dict(entry) for entry in result.entries[:MOST_ITEMS]]
-    guids = checked.guids if checked.guids is not None and len(checked.guids) == len(entries) else [None] * len(entries)
+    guids, links = _as_written(checked.guids, len(entries)), _as_written(checked.links, len(entries))
     site = _Site(url=url, title=_line(feed, "title", NAME_LENGTH), language=_language(feed.get("language")))
     partial = checked.partial
     if partial is None and len(result.entries) > MOST_ITEMS:
         partial = f"{len(result.entries)} items, of which the first {MOST_ITEMS} were read"
     return Document(
         title=site.title,
-        items=tuple(_item(entry, guid, site) for entry, guid in zip(entries, guids, strict=True)),
+        items=tuple(_item(*written, site) for written in zip(entries, guids, links, strict=True)),
         language=site.language,
         link=_web_address(feed.get("link"), url),
         partial=partial,
     )
+
+
+def _as_written(values: Sequence[str | None] | None, count: int) -> Sequence[str | None]:
+    """A value for each of the `count` items; none where the two readers do not agree what an item is."""
+    return values if values is not None and len(values) == count else [None] * count
 
 
 def _feedparser(data: bytes, url: str) -> Any:
@@ -85,8 +92,8 @@ def _feedparser(data: bytes, url: str) -> Any:
         raise FeedMalformed(f"the parser failed on it: {type(error).__name__}") from error
 
 
-def _item(entry: _Entry, guid: str | None, site: _Site) -> Item:
-    link = _link(entry, guid, site.url)
+def _item(entry: _Entry, guid: str | None, written_link: str | None, site: _Site) -> Item:
+    link = _link(entry, guid, written_link, site.url)
     sources = list(_sources(entry))
     # feedparser puts the excerpt first; a body of one line may well be shorter.
     body = sources[-1] if sources else ""
@@ -213,13 +220,22 @@ def _guid(entry: _Entry, written: str | None) -> str | None:
     return written or _string(entry.get("id")).strip() or None
 
 
-def _link(entry: _Entry, written_guid: str | None, url: str) -> str | None:
+def _link(entry: _Entry, written_guid: str | None, written: str | None, url: str) -> str | None:
+    """The page of the item, absolute; None only if none is stated.
+
+    What is no web address stays as it is written, so that it is seen and refused when the post is composed: without it
+    the article would be posted as if it had no page, and mended it might name another host.
+    """
     stated = _string(entry.get("link"))
-    guid = written_guid or stated
-    if stated == entry.get("id") and not guid.lower().startswith(("http://", "https://", "/")):
-        # No link of its own: feedparser made one of a guid that is no address.
-        return None
-    return _absolute(stated, url)
+    if not written and stated == _string(entry.get("id")):
+        written = written_guid or stated
+        if not written.lower().startswith(("http://", "https://", "/")):
+            # No link of its own: feedparser made one of a guid that is no address.
+            return None
+    # feedparser empties what it cannot read and takes slashes away: http:///x would become http://x.
+    raw, resolved = _cleaned(written or ""), _cleaned(stated)
+    usable = None if raw and _is_unusable(raw) else _absolute(resolved, url)
+    return usable or raw or resolved or None
 
 
 def _base(entry: _Entry, link: str | None, site: _Site) -> str:
@@ -228,26 +244,40 @@ def _base(entry: _Entry, link: str | None, site: _Site) -> str:
         return site.url
     details = _mappings([*(entry.get("content") or ()), entry.get("summary_detail")])
     bases = (_string(detail.get("base")) for detail in details)
-    return next((base for base in bases if base and base != site.url), link or site.url)
+    return next((base for base in bases if base and base != site.url), _absolute(link or "", site.url) or site.url)
 
 
-def _absolute(stated: str, base: str) -> str | None:
-    """The URL with its base; one of another scheme stays, so that it is seen and refused later."""
-    # What browsers drop too: https://url.spec.whatwg.org/#concept-basic-url-parser
-    address = re.sub(r"[\x00-\x1f\x7f]", "", stated).strip()
-    if not address:
+#: An address with a scheme but no host, which is no relative reference: https://www.rfc-editor.org/rfc/rfc3986#section-5.2.2
+_HOSTLESS = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:(?!//)|(?:[A-Za-z][A-Za-z0-9+.-]*:)?//(?:[/?#]|$))")
+
+
+def _cleaned(stated: str) -> str:
+    """The address without what browsers drop too, and bounded: https://url.spec.whatwg.org/#concept-basic-url-parser"""
+    return re.sub(r"[\x00-\x1f\x7f]", "", stated[: 2 * LINK_LENGTH]).strip()[:LINK_LENGTH]
+
+
+def _is_unusable(address: str) -> bool:
+    try:
+        urlsplit(address)
+    except ValueError:
+        return True
+    return bool(_HOSTLESS.match(address))
+
+
+def _absolute(address: str, base: str) -> str | None:
+    """The web address with its base; None if it is none."""
+    if not address or _is_unusable(address):
         return None
     try:
         absolute = urljoin(base, address)
         scheme = urlsplit(absolute).scheme
     except ValueError:
         return None
-    return absolute if scheme not in ("", "file") else None
+    return absolute if scheme in ("http", "https") else None
 
 
 def _web_address(stated: object, base: str) -> str | None:
-    address = _absolute(unescape(_string(stated)), base)
-    return address if address and urlsplit(address).scheme in ("http", "https") else None
+    return _absolute(_cleaned(unescape(_string(stated))), base)
 
 
 def _picture_address(stated: object, base: str) -> str | None:

@@ -34,6 +34,8 @@ class Checked:
     data: bytes
     #: The guid of each item as it is written, unresolved; None if expat could not read the document.
     guids: tuple[str | None, ...] | None = None
+    #: The address that each item states as its page, as it is written; None as with `guids`.
+    links: tuple[str | None, ...] | None = None
     #: Why some items may be missing.
     partial: str | None = None
 
@@ -152,6 +154,7 @@ def _from_root(data: bytes) -> bytes:
 _ITEMS = frozenset(("item", "entry"))
 #: In the order of their strength.
 _GUIDS = ("id", "atom:id", "guid")
+_LINKS = ("link", "atom:link")
 
 
 class _Scan:
@@ -168,9 +171,12 @@ class _Scan:
         self._item_depth: int | None = None
         self._elements = 0
         self._guid_name = ""
-        self._guid: list[str] = []
+        #: What the text that is being read comes to, and its pieces.
+        self._named: list[str | None] = []
+        self._text: list[str] = []
         self._cut_from: int | None = None
         self.guids: list[str | None] = []
+        self.links: list[str | None] = []
         #: Items that ended.
         self.whole = 0
         #: Offset after the last of them, and what was open around it.
@@ -207,7 +213,7 @@ class _Scan:
         if depth > MOST_DEEP:
             raise FeedMalformed(f"refused: elements nested more than {MOST_DEEP} deep")
         if self._item_depth is not None:
-            self._start_inside(name, depth - self._item_depth)
+            self._start_inside(name, attributes, depth - self._item_depth)
         elif depth > 1 and name.rpartition(":")[2].lower() in _ITEMS:
             self._start_item(depth)
 
@@ -216,15 +222,29 @@ class _Scan:
         if len(self.guids) == MOST_ITEMS:
             self._cut_from = self._parser.CurrentByteIndex
         self.guids.append(None)
+        self.links.append(None)
 
-    def _start_inside(self, name: str, level: int) -> None:
+    def _start_inside(self, name: str, attributes: dict[str, str], level: int) -> None:
         self._elements += 1
         if self._elements > MOST_ELEMENTS_IN_ITEM:
             raise FeedMalformed(f"refused: an item with more than {MOST_ELEMENTS_IN_ITEM} elements")
         known = name.lower()
         if level == 1 and known in _GUIDS and (not self._guid_name or known == "guid"):
-            self._guid_name, self._guid = known, []
-            self._parser.CharacterDataHandler = self._guid.append
+            self._guid_name = known
+            self._read_into(self.guids)
+        elif level == 1 and known in _LINKS:
+            self._start_link(attributes)
+
+    def _start_link(self, attributes: dict[str, str]) -> None:
+        """The last link to the page counts, as for feedparser; one with `href` has no text."""
+        if "href" not in attributes:
+            self._read_into(self.links)
+        elif attributes.get("rel", "alternate") == "alternate" and "html" in attributes.get("type", "text/html"):
+            self.links[-1] = attributes["href"].strip() or None
+
+    def _read_into(self, named: list[str | None]) -> None:
+        self._named, self._text = named, []
+        self._parser.CharacterDataHandler = self._text.append
 
     def _end(self, name: str) -> None:
         depth = len(self._stack)
@@ -233,7 +253,7 @@ class _Scan:
             return
         if depth == self._item_depth + 1 and self._parser.CharacterDataHandler is not None:
             self._parser.CharacterDataHandler = None
-            self.guids[-1] = "".join(self._guid).strip() or None
+            self._named[-1] = "".join(self._text).strip() or None
         elif depth == self._item_depth:
             self._item_depth = None
             self.whole += 1
@@ -254,8 +274,13 @@ def _bounded(data: bytes, scan: _Scan, partial: str | None = None) -> Checked:
     count = scan.whole
     if count > MOST_ITEMS:
         partial = f"{count} items, of which the first {MOST_ITEMS} were read"
-    guids = tuple(scan.guids[: min(count, MOST_ITEMS)])
-    return Checked(data=scan.without_surplus(data), guids=guids, partial=partial)
+    read = min(count, MOST_ITEMS)
+    return Checked(
+        data=scan.without_surplus(data),
+        guids=tuple(scan.guids[:read]),
+        links=tuple(scan.links[:read]),
+        partial=partial,
+    )
 
 
 # --- repair ----------------------------------------------------------------------------------------------------------
