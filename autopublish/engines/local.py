@@ -28,7 +28,10 @@ class LocalEngine:
         self._queue: deque[Key] = deque()
         self._running: set[Key] = set()
         self._again: set[Key] = set()
+        #: How many handlers are at work now.
+        self._begun = 0
         self._failure: BaseException | None = None
+        # Re-entrant: an interrupt may come while this very thread holds it.
         self._changed = Condition()
 
     @property
@@ -71,7 +74,10 @@ class LocalEngine:
                 self._hand_out(pool.submit)
             except BaseException as error:  # noqa: BLE001 - kept, and raised once what runs has ended
                 # An interrupt reaches this thread alone: begin nothing more, let what runs end and be recorded.
-                self._failure = self._failure or error
+                self._fail(error)
+        # The pool does not join a thread at whose start it was interrupted: we wait for what it began ourselves.
+        with self._changed:
+            self._changed.wait_for(lambda: self._begun == 0)
         if self._failure is not None:
             raise self._failure
 
@@ -87,16 +93,28 @@ class LocalEngine:
                 self._changed.wait()
 
     def _work(self, job: Key) -> None:
+        with self._changed:
+            if self._failure is not None:
+                self._running.discard(job)
+                self._changed.notify_all()
+                return
+            self._running.add(job)
+            self._begun += 1
         verb, key = job
-        self._running.add(job)
         try:
             self.handlers[verb](key)
         except BaseException as error:  # noqa: BLE001 - kept for the thread that waits, which raises it
-            self._failure = self._failure or error
+            self._fail(error)
         finally:
             with self._changed:
+                self._begun -= 1
                 self._running.discard(job)
                 if job in self._again:
                     self._again.discard(job)
                     self._queue.append(job)
-                self._changed.notify()
+                self._changed.notify_all()
+
+    def _fail(self, error: BaseException) -> None:
+        """Nothing new is begun; the first error is the one that is raised."""
+        with self._changed:
+            self._failure = self._failure or error
