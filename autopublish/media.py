@@ -12,6 +12,7 @@ Pillow is imported only when a picture is at hand.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import hashlib
 import io
 import json
@@ -23,7 +24,9 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 import warnings
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
@@ -42,12 +45,20 @@ if TYPE_CHECKING:
 
 #: What is read of one picture at most, and how long one may take; together they bound memory and a drain's patience.
 _CONTENT_BYTES: Final = 10_000_000
-_FETCH: Final = timedelta(seconds=30)
+_FETCH: Final = timedelta(seconds=15)
 #: All pictures of one article together, and how many of them are tried.
-_SEARCH: Final = timedelta(seconds=60)
+_SEARCH: Final = timedelta(seconds=20)
 _MOST_TRIED: Final = 10
-#: Width times height, and the shorter side.
+#: How many articles' pictures are looked for at a time: each may hold a whole file while it waits for the decoder.
+_SEARCHES: Final = 3
+#: After so many pictures that a host kept us waiting for in vain, no more are asked of it.
+_MOST_WAITS: Final = 2
+_SKIPPED: Final = "skipped: its host let too many pictures time out"
+#: Width times height; and that of a picture of which a decoder holds several copies.
 _MOST_PIXELS: Final = 25_000_000
+_MOST_COSTLY_PIXELS: Final = 12_500_000
+_COSTLY_MODES: Final = frozenset({"RGBA", "LA", "PA", "CMYK"})
+#: The shorter side.
 _LEAST_SIDE: Final = 100
 #: Encoders write about ten. A file of 10 MB can hold 150,000, and each is another pass over all pixels: 45 minutes.
 _MOST_SCANS: Final = 100
@@ -84,8 +95,12 @@ _TURNS: Final = {
 _FIRST_SIDEWAYS: Final = 5
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
+#: Of <malloc.h>; and from which size on memory is given back as soon as it is freed.
+_M_MMAP_THRESHOLD: Final = -3
+_LARGE_PIECE: Final = 1_000_000
+
 #: One decoder at a time, so that as many accounts as there are do not hold as many open pictures.
-_decoding = threading.Lock()
+_decoding = threading.RLock()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,12 +133,15 @@ class Pictures:
         self._client = client
         # A fixed number, picked by key: two articles that share one wait for each other, and nothing grows.
         self._locks = tuple(threading.Lock() for _ in range(64))
+        self._searches = threading.BoundedSemaphore(_SEARCHES)
+        #: Of each host, how many pictures were waited for in vain.
+        self._waits: Counter[str] = Counter()
 
     def of(self, article: Article, *, allow_private: bool = False, within: Path | None = None) -> Picture | None:
         """The first usable picture of the article as it was found, None if there is none.
 
         It is fetched once per article and set of URLs, for all accounts and later runs; that there is none counts for
-        ten minutes. `file:` URLs are read only inside `within`.
+        ten minutes, but not beyond this object if a slow host was skipped. `file:` URLs are read only inside `within`.
         """
         if not article.pictures:
             return None
@@ -131,8 +149,10 @@ class Pictures:
         with self._lock(key):
             note = self._noted(key)
             if note is None:
-                note = self._search(article, allow_private=allow_private, within=within)
-                self._write_down(self._folder / "notes" / f"{key}.json", asdict(note))
+                with self._searches:
+                    note = self._search(article, allow_private=allow_private, within=within)
+                if note.picture is not None or _SKIPPED not in note.reasons:
+                    self._write_down(self._folder / "notes" / f"{key}.json", asdict(note))
         if note.picture is None:
             return None
         return replace(note.picture, alt=(article.pictures[note.source].alt or "").strip())
@@ -152,7 +172,8 @@ class Pictures:
         with self._lock(key):
             result = self._read_fit(self._folder / "fits" / f"{key}.json")
             if result is None:
-                result = self._keep(_fit(_kept_content(picture), limits))
+                with _decoding:  # read in turn too: ten files that wait are 100 MB
+                    result = self._keep(_fit(_kept_content(picture), limits))
                 fit: dict[str, object] = {"source": picture.sha256, "picture": asdict(result)}
                 self._write_down(self._folder / "fits" / f"{key}.json", fit)
         return replace(result, alt=_cut(picture.alt, limits.alt_length))
@@ -205,10 +226,28 @@ class Pictures:
         """What stands at `url`.
 
         Raises:
-            MediaError: nothing whole, too much, or not to be asked.
+            MediaError: nothing whole, too much, not to be asked, or not asked since its host has been too slow.
         """
         if url[:5].lower() == "file:":
             return _local_content(url, within)
+        host = _host(url)
+        if self._waits[host] >= _MOST_WAITS:
+            raise MediaError(_SKIPPED)
+        began = time.monotonic()
+        try:
+            return self._fetched(url, deadline, allow_private=allow_private)
+        except MediaError:
+            # A fetch that had but a moment left at the end of its article says nothing of the host.
+            if time.monotonic() - began >= _FETCH.total_seconds() / 4:
+                self._waits[host] += 1
+            raise
+
+    def _fetched(self, url: str, deadline: timedelta, *, allow_private: bool) -> bytes:
+        """What a server gives for `url`.
+
+        Raises:
+            MediaError: nothing whole, too much, or not to be asked.
+        """
         try:
             reply = self._client.get(
                 url,
@@ -341,6 +380,14 @@ def _candidates(pictures: tuple[Media, ...]) -> list[tuple[int, Media]]:
     for source, media in enumerate(pictures):
         firsts.setdefault(media.url, (source, media))
     return list(firsts.values())[:_MOST_TRIED]
+
+
+def _host(url: str) -> str:
+    """Whom the address asks; empty if it asks nobody."""
+    try:
+        return urlsplit(url).netloc.rpartition("@")[2].lower()
+    except ValueError:
+        return ""
 
 
 def _cut(alt: str, length: int) -> str:
@@ -484,22 +531,50 @@ def _sync(folder: Path) -> None:
 def _decoder() -> Iterator[None]:
     """The only decoder at work; whatever it raises is a MediaError, and its warnings are nobody's concern.
 
+    What it took is given back before the next one starts, so a picture must not be a variable of the function that
+    holds this, which lives on until the lock is free.
+
     Raises:
         MediaError: the bytes are not a picture that can be used.
     """
-    from PIL import UnidentifiedImageError
-
     with _decoding, warnings.catch_warnings():
+        _give_back_at_once()
         # By module: should another thread restore the filters in the wrong order, no other warnings are lost.
         warnings.filterwarnings("ignore", module=r"PIL\b")
         try:
             yield
-        except MediaError:
-            raise
-        except UnidentifiedImageError as error:
-            raise MediaError("not a picture of a known format") from error
         except Exception as error:  # a reader of foreign bytes raises what its author never thought of
-            raise MediaError(f"a broken picture ({type(error).__name__})") from error
+            _let_go(error)
+            if isinstance(error, MediaError):
+                raise
+            raise MediaError(_broken(error)) from error
+
+
+def _let_go(error: BaseException) -> None:
+    """Neither the error nor what led to it holds a picture any more; their frames did."""
+    chained: BaseException | None = error
+    while chained is not None:
+        traceback.clear_frames(chained.__traceback__)
+        chained = chained.__context__
+
+
+def _broken(error: Exception) -> str:
+    """Why Pillow could not read a picture."""
+    from PIL import UnidentifiedImageError
+
+    if isinstance(error, UnidentifiedImageError):
+        return "not a picture of a known format"
+    return f"a broken picture ({type(error).__name__})"
+
+
+def _give_back_at_once() -> None:
+    """What is freed in large pieces goes back to the operating system at once, as far as the C library can do it.
+
+    glibc learns to keep pieces of a picture's size, for each thread its own, until a fixed threshold makes it stop:
+    https://man7.org/linux/man-pages/man3/mallopt.3.html (M_MMAP_THRESHOLD)
+    """
+    with contextlib.suppress(AttributeError, OSError, TypeError):  # another C library
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_PIECE)
 
 
 def _opened(content: bytes) -> Image.Image:
@@ -516,9 +591,15 @@ def _opened(content: bytes) -> Image.Image:
     if content.startswith(b"\xff\xd8") and content.count(b"\xff\xda") > _MOST_SCANS:
         raise MediaError(f"more than {_MOST_SCANS} scans")
     image = Image.open(io.BytesIO(content), formats=("JPEG", "PNG", "GIF", "WEBP"))
-    if image.width * image.height > _MOST_PIXELS:
+    most = _MOST_COSTLY_PIXELS if _is_costly(image) else _MOST_PIXELS
+    if image.width * image.height > most:
         raise MediaError(f"{image.width} x {image.height} pixels are too many")
     return image
+
+
+def _is_costly(image: Image.Image) -> bool:
+    """Whether reading it takes several copies: the decoder's own, or one with and one without what shines through."""
+    return image.format == "WEBP" or image.mode in _COSTLY_MODES or "transparency" in image.info
 
 
 def _examined(content: bytes) -> _Encoded:
@@ -527,9 +608,12 @@ def _examined(content: bytes) -> _Encoded:
     Raises:
         MediaError: not a picture, broken, too large or too small.
     """
-    if _is_avif(content):
-        content = _without_avif(content)
-    with _decoder(), _opened(content) as image:
+    with _decoder():
+        return _examined_alone(_without_avif(content) if _is_avif(content) else content)
+
+
+def _examined_alone(content: bytes) -> _Encoded:
+    with _opened(content) as image:
         if min(image.size) < _LEAST_SIDE:
             raise MediaError(f"{image.width} x {image.height} pixels are too few")
         image.load()
@@ -550,9 +634,9 @@ def _orientation(image: Image.Image) -> int:
 
 # Its header does not bound what the decoder takes: a file that says 200 x 200 pixels can hold 16,384 x 16,384, and the
 # decoder unpacks them all before it scales them down. Hence another process, which dies instead of ours and has no
-# secrets in its environment. Most of the memory is that of 25 million pixels in three forms.
-_AVIF_BYTES: Final = 700_000_000
-_AVIF_SECONDS: Final = 20
+# secrets in its environment. Most of the memory is that of the most pixels in three forms.
+_AVIF_BYTES: Final = 350_000_000
+_AVIF_SECONDS: Final = 10
 _AVIF_PROGRAM: Final = f"""
 import io, resource, sys
 resource.setrlimit(resource.RLIMIT_AS, ({_AVIF_BYTES}, {_AVIF_BYTES}))
@@ -560,7 +644,7 @@ resource.setrlimit(resource.RLIMIT_CPU, ({_AVIF_SECONDS}, {_AVIF_SECONDS}))
 from PIL import AvifImagePlugin, Image
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 image = Image.open(io.BytesIO(sys.stdin.buffer.read()), formats=["AVIF"])
-if image.width * image.height > {_MOST_PIXELS}:
+if image.width * image.height > {_MOST_COSTLY_PIXELS}:
     sys.exit(1)
 image.save(sys.stdout.buffer, "PNG", compress_level=1, exif=image.info.get("exif", b""))
 """
@@ -598,7 +682,12 @@ def _fit(content: bytes, limits: MediaLimits) -> _Encoded:
     Raises:
         MediaError: it cannot be read or made to fit.
     """
-    with _decoder(), _opened(content) as image:
+    with _decoder():
+        return _fit_alone(content, limits)
+
+
+def _fit_alone(content: bytes, limits: MediaLimits) -> _Encoded:
+    with _opened(content) as image:
         media_type = _FORMATS[str(image.format)][0]
         if media_type in limits.types and _fits(image, content, limits) and _is_plain(image, content):
             return _Encoded(content=content, type=media_type, width=image.width, height=image.height)
