@@ -12,7 +12,7 @@ to receipts). `pipeline/__init__.py` draws the whole flow. Layers, each seeing o
     engines                                   what wakes the two verbs
     config | pipeline | logs
     feeds | media | platforms | store         edges: network, disk, libraries
-    net                                       one way to talk to other machines
+    disk | net                                what outlives a power loss; one way to talk to other machines
     articles | posts | cards | deliveries     core: values and `now` in, values out
     hashtags
     text

@@ -35,6 +35,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from autopublish.disk import sync_names
 from autopublish.errors import MediaError, NetworkError
 from autopublish.models import Article, Media, MediaLimits, Picture
 from autopublish.net import Client
@@ -315,7 +316,7 @@ class Pictures:
         except BaseException:
             Path(draft).unlink(missing_ok=True)
             raise
-        _sync(target.parent)
+        sync_names(target.parent)
 
     def _noted(self, key: str) -> _Note | None:
         """What is known of an article and still counts."""
@@ -513,15 +514,6 @@ def _remove_old(path: Path) -> int:
     except OSError:
         return 0
     return 1
-
-
-def _sync(folder: Path) -> None:
-    """Make the names of a folder's files durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 # --- decoding --------------------------------------------------------------------------------------------------------

@@ -38,6 +38,7 @@ from pydantic import Field, HttpUrl, TypeAdapter, ValidationError
 
 from autopublish import cards
 from autopublish.articles import normalise_link
+from autopublish.disk import sync_names
 from autopublish.errors import MediaRejected, NotSent, OutcomeUnknown, Unauthorized
 from autopublish.models import FOREVER, Identity, MediaLimits, Picture, Post, Receipt, SpanKind, Stage
 from autopublish.platforms._base import Platform, ReadBack
@@ -223,7 +224,7 @@ class Page(Platform):
             OutcomeUnknown: the disk refused.
         """
         try:
-            _sync(self._folder / "posts")
+            sync_names(self._folder / "posts")
             shown = self._newest(max(self.settings.newest, _IN_FEEDS))
             in_feeds = [one.entry for one in shown[:_IN_FEEDS]]
             _put(self._folder / "index.html", self._index([one.card for one in shown[: self.settings.newest]]))
@@ -327,7 +328,7 @@ def _locked(folder: Path) -> Iterator[None]:
 def _put(target: Path, content: bytes, *, at: datetime | None = None) -> None:
     """Put a file in place whole and durable, its time set to `at`; only the one who holds the folder may.
 
-    The name in the folder is durable after `_sync`. What a crash leaves is written over by the next call.
+    The name in the folder is durable after `sync_names`. What a crash leaves is written over by the next call.
     """
     draft = target.with_name(f".{target.name}.new")
     try:
@@ -342,15 +343,6 @@ def _put(target: Path, content: bytes, *, at: datetime | None = None) -> None:
         with suppress(OSError):  # a full disk needs the room
             draft.unlink()
         raise
-
-
-def _sync(folder: Path) -> None:
-    """Make the names of a folder's files durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _files(folder: Path, *, since: datetime | None = None) -> Iterator[Path]:
