@@ -65,7 +65,9 @@ PROOF_WITHOUT_KEY = timedelta(hours=1)
 LOOK_FIRST_AFTER = timedelta(hours=1)
 #: One call may take so long.
 CALL_DEADLINE = timedelta(seconds=60)
-#: Stage tries, and time since the first one, after which the post goes without the picture.
+#: An article has so many pictures at most; a platform that refuses more never saw one.
+MOST_PICTURES = 10
+#: Stage tries, and time since the first one, after which the next picture is taken.
 MOST_STAGE_TRIES = 3
 MOST_STAGE_TIME = timedelta(minutes=30)
 #: An upload in work is asked about after this time at the earliest.
@@ -302,8 +304,8 @@ def stage_failed(delivery: Delivery, error: DeliveryError, standing: Standing, n
             return Settled(
                 replace(row, stage=stage, stage_since=since, due=now + max(error.wait, LEAST_WAIT)), None, standing
             )
-        case NotReady() | MediaRejected() if not delivery.without_picture:
-            return Settled(_without_picture(row), None, standing)
+        case NotReady() | MediaRejected() if delivery.pictures_skipped < MOST_PICTURES:
+            return Settled(_next_picture(row), None, standing)
         case MediaRejected() | Rejected():
             return Settled(replace(row, state=State.REJECTED, reason=str(error)), None, standing)
         case RateLimited():
@@ -317,14 +319,21 @@ def stage_failed(delivery: Delivery, error: DeliveryError, standing: Standing, n
             tries = delivery.stage_tries + 1
             row = replace(row, stage_tries=tries, stage_since=since)
             if tries >= MOST_STAGE_TRIES or now - since >= MOST_STAGE_TIME:
-                row = _without_picture(row)
+                row = _next_picture(row)
             return Settled(row, None, _failed(standing, delivery, str(error), now))
 
 
+def _next_picture(delivery: Delivery) -> Delivery:
+    """Composed anew with the article's next picture, without one when there are no more."""
+    return _anew(replace(delivery, pictures_skipped=delivery.pictures_skipped + 1))
+
+
 def _without_picture(delivery: Delivery) -> Delivery:
-    return replace(
-        delivery, without_picture=True, generation=delivery.generation + 1, stage=None, stage_tries=0, stage_since=None
-    )
+    return _anew(replace(delivery, without_picture=True))
+
+
+def _anew(delivery: Delivery) -> Delivery:
+    return replace(delivery, generation=delivery.generation + 1, stage=None, stage_tries=0, stage_since=None)
 
 
 def begin(
@@ -667,7 +676,9 @@ def retry(delivery: Delivery, who: str, now: datetime) -> Delivery:
             "this delivery was given up while its outcome was unknown: it may be live. Look at the account, then use "
             "`deliveries resolve` with --posted URL or --absent"
         )
-    return _let_through(replace(delivery, generation=delivery.generation + 1, without_picture=False), who, now)
+    return _let_through(
+        replace(delivery, generation=delivery.generation + 1, without_picture=False, pictures_skipped=0), who, now
+    )
 
 
 def cancel(delivery: Delivery, who: str, now: datetime) -> Delivery:

@@ -511,6 +511,8 @@ class Delivery:
     unclosed: bool = False
     #: Compose without the picture (it was refused).
     without_picture: bool = False
+    #: So many of the article's pictures, from the first on, could not be staged.
+    pictures_skipped: int = 0
     #: Stage done so far, and tries of it.
     stage: Stage | None = None
     stage_tries: int = 0

@@ -644,7 +644,7 @@ def test_a_failed_stage_is_tried_again(
 )
 def test_a_picture_that_cannot_be_staged_never_sinks_the_post(row: Delivery, error: DeliveryError) -> None:
     after = stage_failed(row, error, STANDING, NOW).delivery
-    assert (after.state, after.without_picture, after.generation) == (State.READY, True, 1)
+    assert (after.state, after.pictures_skipped, after.generation) == (State.READY, 1, 1)
     assert (after.stage, after.stage_tries, after.stage_since) == (None, 0, None)
 
 
@@ -1307,6 +1307,7 @@ def test_what_is_composed_anew_goes_under_a_new_key(row: Delivery, name: str, ri
 
 def test_a_retry_gives_the_picture_another_chance() -> None:
     assert not retry(replace(READY, state=State.REJECTED, without_picture=True), "eva", NOW).without_picture
+    assert retry(replace(READY, state=State.REJECTED, pictures_skipped=2), "eva", NOW).pictures_skipped == 0
 
 
 def test_what_a_person_saw_is_the_receipt() -> None:

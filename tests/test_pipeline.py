@@ -874,6 +874,22 @@ def test_d19_after_three_failed_uploads_the_post_goes_without_the_picture(pictur
 
 
 @pytest.mark.fault("D19")
+def test_d19_after_three_failed_uploads_the_next_picture_is_taken(pictured: World, site: FeedSite) -> None:
+    content = io.BytesIO()
+    Image.new("RGB", (120, 160), "orange").save(content, "PNG")
+    site.script("/two.png", Answer(body=content.getvalue(), headers={"Content-Type": "image/png"}))
+    pictured.run()
+    both = pictured.news("two", picture=site.url("/one.png"))
+    pictured.show_more(replace(both, second_picture=site.url("/two.png")))
+    uploads = len(pictured.network.calls("pictured", Call.STAGE))
+    pictured.network.script("pictured", Call.STAGE, *[LOST] * 3)
+    pictured.until_quiet()
+    assert str(picture_of(pictured, "two")).startswith("upload-")
+    assert len(pictured.network.calls("pictured", Call.STAGE)) == uploads + 4
+    assert [asked.target for asked in site.asked].count("/two.png") == 1
+
+
+@pytest.mark.fault("D19")
 def test_d19_an_upload_still_in_work_is_asked_for_again_at_its_time_and_blocks_nobody(pictured: World) -> None:
     pictured.network.script("pictured", Call.STAGE, Step(say=Say.IN_WORK, wait=2 * MINUTE))
     show(pictured, "two")

@@ -954,6 +954,7 @@ FULL_DELIVERY = Delivery(
     frozen="t1",
     unclosed=True,
     without_picture=True,
+    pictures_skipped=2,
     stage=Stage(data={"container": "9"}),
     stage_tries=1,
     stage_since=NOW - 2 * MINUTE,

@@ -309,7 +309,7 @@ class Drainer:
             return self._hold(delivery, article, "dead link")
         now = self._parts.clock()
         try:
-            picture = None if delivery.without_picture else self._picture(line.platform.media, article)
+            picture = None if delivery.without_picture else self._picture(line.platform.media, article, delivery)
             post = compose(article, line.account, line.platform.limits, picture=picture, now=now)
         except ComposeError as error:
             return self._hold(delivery, article, f"{error.hold}: {error}")
@@ -414,8 +414,9 @@ class Drainer:
         feed = self._store.feed(article.feed)
         return _folder_of(feed) is None and self._links.status(article, feed) in (404, 410)
 
-    def _picture(self, limits: MediaLimits | None, article: Article) -> Picture | None:
+    def _picture(self, limits: MediaLimits | None, article: Article, delivery: Delivery) -> Picture | None:
         """The article's picture as this network takes it; none if there is no usable one: it never sinks a post."""
+        article = replace(article, pictures=article.pictures[delivery.pictures_skipped :])
         if limits is None or not article.pictures:
             return None
         feed, pictures = self._store.feed(article.feed), self._parts.pictures()

@@ -245,6 +245,7 @@ def delivery_of(row: Row) -> Delivery:
         frozen=row["frozen"],
         unclosed=bool(row["unclosed"]),
         without_picture=bool(row["without_picture"]),
+        pictures_skipped=row["pictures_skipped"],
         stage=Stage(data=json.loads(row["stage"])) if row["stage"] else None,
         stage_tries=row["stage_tries"],
         stage_since=time_of(row["stage_since"]),
@@ -265,8 +266,8 @@ _DELIVERY_TIMES = (
     "last_tried",
 )  # fmt: skip
 _DELIVERY_SAME = (
-    "id", "article", "account", "part", "occasion", "reason", "allowed_by", "generation", "frozen", "stage_tries",
-    "looks", "absences", "failed_looks",
+    "id", "article", "account", "part", "occasion", "reason", "allowed_by", "generation", "frozen", "pictures_skipped",
+    "stage_tries", "looks", "absences", "failed_looks",
 )  # fmt: skip
 _DELIVERY_FLAGS = ("unclosed", "without_picture", "adopting")
 

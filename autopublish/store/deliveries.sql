@@ -12,8 +12,8 @@ ON CONFLICT DO NOTHING;
 -- A delivery as it stands now, if nobody else changed it meanwhile.
 UPDATE deliveries SET state = :state, reason = :reason, published = :published, due = :due, changed = :changed,
     allowed_by = :allowed_by, allowed_at = :allowed_at, generation = :generation, frozen = :frozen,
-    unclosed = :unclosed, without_picture = :without_picture, stage = :stage, stage_tries = :stage_tries,
-    stage_since = :stage_since, look_at = :look_at, looks = :looks, absences = :absences,
+    unclosed = :unclosed, without_picture = :without_picture, pictures_skipped = :pictures_skipped,
+    stage = :stage, stage_tries = :stage_tries, stage_since = :stage_since, look_at = :look_at, looks = :looks, absences = :absences,
     failed_looks = :failed_looks, look_since = :look_since, absent_at = :absent_at, adopting = :adopting,
     last_tried = :last_tried, remote_id = :remote_id, url = :url
 WHERE id = :id AND changed = :was_changed AND state = :was_state

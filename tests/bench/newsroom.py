@@ -23,6 +23,8 @@ class News:
     categories: tuple[str, ...] = ()
     #: URL of a picture.
     picture: str | None = None
+    #: URL of another one.
+    second_picture: str | None = None
     site: str = SITE
 
     @property
@@ -50,6 +52,9 @@ def _item(news: News) -> str:
     ]
     if news.published is not None:
         parts.append(f"<pubDate>{format_datetime(news.published)}</pubDate>")
-    if news.picture is not None:
-        parts.append(f"<media:content url={quoteattr(news.picture)} type='image/png' medium='image'/>")
+    parts += [
+        f"<media:content url={quoteattr(url)} type='image/png' medium='image'/>"
+        for url in (news.picture, news.second_picture)
+        if url is not None
+    ]
     return f"<item>{''.join(parts)}</item>"

@@ -93,6 +93,7 @@ CREATE TABLE deliveries (
     frozen TEXT,
     unclosed INTEGER NOT NULL DEFAULT 0,
     without_picture INTEGER NOT NULL DEFAULT 0,
+    pictures_skipped INTEGER NOT NULL DEFAULT 0,
     stage TEXT,
     stage_tries INTEGER NOT NULL DEFAULT 0,
     stage_since BIGINT,
