@@ -259,7 +259,8 @@ def never_played(peer: Peer) -> None:
         pytest.param(Peer.hold, None, "deadline passed", id="is silent"),
         pytest.param(never_played, server_tls("other.example"), "mismatch", id="has another's certificate"),
         pytest.param(never_played, server_tls(issuer=trustme.CA()), "unable to get local issuer", id="is not trusted"),
-        pytest.param(never_played, old_protocol(), "(?i)protocol", id="speaks an old version alone"),
+        # Builds of OpenSSL differ in what they refuse first: the version, or the signatures that go with it.
+        pytest.param(never_played, old_protocol(), "(?i)protocol|sigalg", id="speaks an old version alone"),
         pytest.param(
             never_played, wanting_certificates(ssl.TLSVersion.TLSv1_2), "SSLError", id="wants a certificate, in TLS 1.2"
         ),
