@@ -727,8 +727,7 @@ def test_h02_what_a_decoder_took_is_given_back_though_it_failed() -> None:
     content = encoded(Image.new("RGB", (5000, 4990)), "PNG", compress_level=1)
     with Peak() as peak, pytest.raises(MediaError, match="broken") as caught:
         media._examined(content[: len(content) // 2])
-    # About half of its 75 MB is ever touched, less what the process had to spare.
-    assert peak.megabytes > 20
+    # How much of its 75 MB shows as a peak depends on what the process had to spare: only the end is judged.
     assert caught.value.__cause__ is not None
     assert Peak.now() - peak.before < 20
 
