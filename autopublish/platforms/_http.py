@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
@@ -106,19 +107,7 @@ class Http:
             NotSent: no byte of the request had left.
             OutcomeUnknown: it had, and no whole answer came.
         """
-        body, described = _body(json, data)
-        try:
-            reply = self._client.request(
-                method,
-                _with_params(url, params),
-                headers={**described, **(headers or {})},
-                body=body,
-                deadline=self.deadline,
-                allow_private=self._allow_private,
-            )
-        except NetworkError as error:
-            raise _failure(error) from error
-        return Answer(status=reply.status, headers=reply.headers, body=reply.body, url=reply.url)
+        return self._exchange(self._client.request, method, _with_params(url, params), headers, _body(json, data))
 
     def send(
         self,
@@ -136,16 +125,26 @@ class Http:
             NotSent: no byte of the request had left.
             OutcomeUnknown: it had, and no whole answer came.
         """
-        body, described = _body(json, data)
+        call = partial(self._client.send, guard=self.guard)
+        return self._exchange(call, method, _with_params(url, params), headers, _body(json, data))
+
+    def _exchange(
+        self,
+        call: Callable[..., net.Reply],
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None,
+        content: tuple[bytes | None, dict[str, str]],
+    ) -> Answer:
+        body, described = content
         try:
-            reply = self._client.send(
+            reply = call(
                 method,
-                _with_params(url, params),
+                url,
                 headers={**described, **(headers or {})},
                 body=body,
                 deadline=self.deadline,
                 allow_private=self._allow_private,
-                guard=self.guard,
             )
         except NetworkError as error:
             raise _failure(error) from error
