@@ -77,8 +77,12 @@ class Feed:
     validators: Validators = Validators()
     #: sha256 of the last body that was saved; None before the first.
     body_hash: str | None = None
+    #: 8 bytes for each item of the document that was saved last; empty if it was not read whole.
+    item_digests: bytes = b""
     #: The first time that we asked, whatever came.
     first_try: datetime | None = None
+    #: The last time that we asked, whatever came.
+    last_try: datetime | None = None
     #: The first poll with items; what it showed is `baseline`.
     baseline_at: datetime | None = None
     last_good: datetime | None = None
@@ -149,6 +153,10 @@ class Document:
     link: str | None = None
     #: Why some items may be missing from this document (cut short, too many), None if it was read whole.
     partial: str | None = None
+    #: 8 bytes for each item that the document holds, those that were cut out included; empty where they are not known.
+    item_digests: bytes = b""
+    #: How many items were cut out, since they are byte for byte those of the document that was saved last.
+    cut: int = 0
 
 
 # --- articles --------------------------------------------------------------------------------------------------------

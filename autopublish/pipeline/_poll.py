@@ -97,6 +97,7 @@ class Poller:
             moved,
             validators=fetched.validators,
             first_try=feed.first_try or now,
+            last_try=now,
             last_good=now,
             last_full=now if fetched.full else feed.last_full,
             not_before=None,
@@ -110,7 +111,7 @@ class Poller:
 
     def _empty(self, feed: Feed, now: datetime) -> Polled:
         """Success, and what is known stays; without validators, and the time of the last good poll does not move."""
-        tried = replace(feed, first_try=feed.first_try or now, validators=Validators(), body_hash=None)
+        tried = replace(feed, first_try=feed.first_try or now, last_try=now, validators=Validators(), body_hash=None)
         self._mark(replace(tried, not_before=None, failures=0, last_error=None))
         return Polled(feed=feed.settings.name, status="empty", reason="the feed shows no article at the moment")
 
@@ -118,7 +119,12 @@ class Poller:
         status = error.status if isinstance(error, FeedUnreachable) else None
         failures = feed.failures + 1
         mark = replace(
-            feed, first_try=feed.first_try or now, failures=failures, last_error=str(error), gone=status == 410
+            feed,
+            first_try=feed.first_try or now,
+            last_try=now,
+            failures=failures,
+            last_error=str(error),
+            gone=status == 410,
         )
         if status in (429, 503):
             asked = error.wait if isinstance(error, FeedUnreachable) else None
@@ -232,6 +238,7 @@ def _read(feed: Feed, identified: Identified, fetched: Fetched, document: Docume
     after = replace(
         next_feed_state(feed, identified, now),
         first_try=feed.first_try or now,
+        last_try=now,
         not_before=None,
         failures=0,
         last_error=None,

@@ -30,13 +30,14 @@ UPDATE feeds SET name = :name, position = :position, url = :url, settings = :set
 
 -- name: feed_forget_url
 -- Another URL has other validators, and its body another hash.
-UPDATE feeds SET etag = NULL, last_modified = NULL, body_hash = NULL, last_full = NULL, not_before = NULL, gone = 0,
-    first_try = NULL,     url_changed = 1, moved_to = NULL, moved_since = NULL, moved_polls = 0, learnt_url = NULL
+UPDATE feeds SET etag = NULL, last_modified = NULL, body_hash = NULL, item_digests = '', last_full = NULL, not_before = NULL, gone = 0,
+    first_try = NULL, last_try = NULL, url_changed = 1, moved_to = NULL, moved_since = NULL, moved_polls = 0, learnt_url = NULL
 WHERE id = :id;
 
 -- name: feed_polled
 -- What a poll left of the feed's state.
-UPDATE feeds SET etag = :etag, last_modified = :last_modified, body_hash = :body_hash, first_try = :first_try,
+UPDATE feeds SET etag = :etag, last_modified = :last_modified, body_hash = :body_hash, item_digests = :item_digests,
+    first_try = :first_try, last_try = :last_try,
     baseline_at = :baseline_at, last_good = :last_good, newest = :newest, last_full = :last_full,
     not_before = :not_before, failures = :failures, last_error = :last_error, gone = :gone,
     url_changed = :url_changed, moved_to = :moved_to, moved_since = :moved_since, moved_polls = :moved_polls,
