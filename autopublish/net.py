@@ -133,7 +133,7 @@ class _Call:
         if self._handle is None:
             self._handle = socket.socket(fileno=os.dup(sock.fileno()))
 
-    def start(self) -> None:
+    def mark_first_byte(self) -> None:
         """The call is marked as started, after the guard let it through.
 
         Raises:
@@ -362,7 +362,7 @@ class _Plain(HTTPConnection):
 
     def send(self, data: Any) -> None:
         """Mark the call before its first byte."""
-        _call_of_this_thread().start()
+        _call_of_this_thread().mark_first_byte()
         super().send(data)
 
 
