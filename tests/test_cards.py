@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -11,7 +12,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from autopublish.cards import LOOKS, draw, page
+from autopublish.cards import LOOKS, PLAIN, draw, page
 from autopublish.models import Picture, Post, Span, SpanKind
 
 LINK = "https://news.example/2026/11/24/banjir/"
@@ -133,6 +134,19 @@ def test_a_look_that_nobody_knows_is_drawn_plain() -> None:
             "bluesky", [LINK], ["https://bsky.app/hashtag/Kaltim", "https://bsky.app/hashtag/IKN"], id="bluesky"
         ),
         pytest.param("x", [LINK], ["https://x.com/hashtag/Kaltim", "https://x.com/hashtag/IKN"], id="x"),
+        pytest.param(
+            "mastodon",
+            [LINK],
+            ["https://mastodon.social/tags/Kaltim", "https://mastodon.social/tags/IKN"],
+            id="mastodon",
+        ),
+        pytest.param(
+            "facebook",
+            [LINK],
+            ["https://www.facebook.com/hashtag/Kaltim", "https://www.facebook.com/hashtag/IKN"],
+            id="facebook",
+        ),
+        pytest.param("telegram", [LINK], [None, None], id="telegram-searches-inside-the-app"),
         pytest.param("plain", [LINK], [None, None], id="plain-has-no-place-for-hashtags"),
     ],
 )
@@ -149,12 +163,78 @@ def test_a_hashtag_is_quoted_in_its_address() -> None:
     assert hrefs(drawn(post), "tag") == ["https://bsky.app/hashtag/Gr%C3%B6%C3%9Fe%2F2"]
 
 
-def test_x_shows_links_without_their_scheme_and_cut() -> None:
-    assert drawn(look="x").one("link").text == "news.example/2026/11/24/ba…"
-    assert drawn(look="bluesky").one("link").text == LINK
+@pytest.mark.parametrize(
+    ("look", "url", "shown"),
+    [
+        pytest.param("x", LINK, "news.example/2026/11/24/ba…", id="x"),
+        pytest.param("mastodon", LINK, "news.example/2026/11/24/banjir…", id="mastodon-31"),
+        pytest.param("mastodon", LINK[:-1], "news.example/2026/11/24/banjir", id="mastodon-30"),
+        pytest.param("mastodon", "http://www.news.example/a", "news.example/a", id="without-www"),
+        pytest.param("bluesky", LINK, LINK, id="bluesky-as-written"),
+        pytest.param("telegram", LINK, LINK, id="telegram-as-written"),
+        pytest.param("facebook", LINK, LINK, id="facebook-as-written"),
+    ],
+)
+def test_links_are_shown_as_the_network_shows_them(look: str, url: str, shown: str) -> None:
+    post = replace(POST, text=url, spans=(span(SpanKind.LINK, url, url, url),))
+    assert drawn(post, look=look).one("link").text == shown
+    assert hrefs(drawn(post, look=look), "link") == [url]
 
 
-@pytest.mark.parametrize("look", ["bluesky", "plain"])
+@pytest.mark.parametrize(
+    ("look", "order"),
+    [
+        ("plain", ["img", "h3", "p", "host"]),
+        ("bluesky", ["img", "h3", "p", "host"]),
+        ("x", ["img", "h3", "p", "host"]),
+        ("mastodon", ["img", "host", "h3", "p"]),
+        ("facebook", ["img", "host", "h3", "p"]),
+        ("telegram", ["host", "h3", "p", "img"]),
+    ],
+)
+def test_the_card_has_its_parts_in_the_networks_order(look: str, order: list[str]) -> None:
+    card = draw(POST, look=look, account="a", url=None, picture_src="1.jpg").partition('class="card')[2]
+    places = {name: card.index(f'class="{name}"' if name == "host" else f"<{name} ") for name in order}
+    assert sorted(places, key=lambda name: places[name]) == order
+
+
+@pytest.mark.parametrize(
+    ("look", "place"),
+    [
+        ("plain", "beside"),
+        ("bluesky", "beside"),
+        ("x", "beside"),
+        ("mastodon", "beside"),
+        ("facebook", "under"),
+        ("telegram", "footer"),
+    ],
+)
+@pytest.mark.parametrize("post", [POST, replace(POST, length=0, room=0)], ids=["with-figures", "without"])
+def test_the_time_stands_once_where_the_network_has_it(look: str, place: str, post: Post) -> None:
+    assert "24 Nov 2026, 07:05 UTC" in drawn(post, look=look).one(place).text
+    assert len(drawn(post, look=look).all("time")) == 1
+
+
+def test_facebook_has_words_beside_its_icons_which_no_screen_reader_reads_as_buttons() -> None:
+    actions = drawn(look="facebook").all("action")
+    assert [action.text for action in actions] == ["Like", "Comment", "Share"]
+    assert {action.attributes["aria-hidden"] for action in actions} == {"true"}
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "classes"),
+    [
+        pytest.param(1200, 675, ["card", "pictured"], id="wide"),
+        pytest.param(600, 600, ["card", "pictured", "tall"], id="square"),
+        pytest.param(400, 1600, ["card", "pictured", "tall"], id="tall"),
+    ],
+)
+def test_the_style_knows_whether_a_picture_is_wide(width: int, height: int, classes: list[str]) -> None:
+    post = replace(POST, picture=replace(PICTURE, width=width, height=height))
+    assert drawn(post, look="mastodon").one("card").classes == classes
+
+
+@pytest.mark.parametrize("look", LOOKS)
 @pytest.mark.parametrize(
     "text",
     [
@@ -176,7 +256,8 @@ def test_h03_h06_what_a_feed_says_is_shown_as_text_and_the_same(look: str, text:
     assert [element.tag for element in tree.elements] == usual
     assert tree.one("text").text == text
     assert tree.one("h2").text == tree.one("h3").text == text
-    assert tree.one("body").text == f"{text}{text}.news.example"
+    assert {tree.one("host").text, f"{text}.", text} <= {element.text for element in tree.elements}
+    assert sorted(tree.one("body").text) == sorted(f"{text}{text}.news.example")
     assert tree.one("img").attributes["alt"] == text
     assert {key for element in tree.elements for key in element.attributes if key.startswith("on")} == set()
 
@@ -305,7 +386,10 @@ def test_the_page_holds_the_cards_in_order_under_one_heading() -> None:
     assert [element.attributes["href"] for element in tree.all("link") if element.attributes["rel"] == "alternate"] == [
         "feed.xml"
     ]
-    assert [element.tag for element in tree.elements if re.fullmatch(r"h\d", element.tag)] == ["h1", *["h2", "h3"] * 3]
+    assert [element.tag for element in tree.elements if re.fullmatch(r"h\d", element.tag)] == [
+        "h1",
+        *["h2", "h3"] * len(LOOKS),
+    ]
 
 
 def test_the_page_says_so_when_it_is_empty() -> None:
@@ -344,3 +428,91 @@ def test_the_page_asks_no_other_host_for_anything() -> None:
     assert not re.search(r"url\(|@import", tree.one("style").text)
     assert {element.attributes["src"] for element in tree.all("img")} == {"pictures/1.jpg"}
     assert [element.attributes["href"] for element in tree.elements if element.tag == "link"] == ["data:,", "feed.xml"]
+
+
+# --- colours ---
+
+
+def rules(css: str) -> Iterator[tuple[str, str]]:
+    """Selector and declarations of each rule, those inside of `@media` too."""
+    for selector, body in re.findall(r"([^{}]+)\{([^{}]*)\}", css):
+        yield selector.strip(), body
+
+
+def style_of(scheme: str) -> list[str]:
+    """The style's parts that a browser obeys in one colour scheme, the later one stronger."""
+    light, mark, dark = Tree(whole([])).one("style").text.partition("@media (prefers-color-scheme: dark) {")
+    assert mark
+    return [light, dark] if scheme == "dark" else [light]
+
+
+def colours(scheme: str, look: str) -> dict[str, str]:
+    """The colours by name that a post of one look has, as far as they are no gradients."""
+    found: dict[str, str] = {}
+    for css in style_of(scheme):
+        for wanted in (":root", ".post", f".{look}"):
+            for selector, body in rules(css):
+                if selector == wanted:
+                    found |= re.findall(r"--([a-z]+): (#[0-9a-f]{3,6}|transparent)\b", body)
+    return found
+
+
+def luminance(colour: str) -> float:
+    # https://www.w3.org/TR/WCAG22/#dfn-relative-luminance
+    digits = colour[1:] if len(colour) == 7 else "".join(digit * 2 for digit in colour[1:])
+    channels = [int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4)]
+    red, green, blue = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in channels]
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one: str, other: str) -> float:
+    # https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_contrast_is_counted_as_the_guidelines_do() -> None:
+    assert contrast("#fff", "#000000") == pytest.approx(21)
+    assert contrast("#777777", "#fff") == pytest.approx(4.48, abs=0.005)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("look", LOOKS)
+def test_each_look_can_be_read_in_light_and_dark(look: str, scheme: str) -> None:
+    named = colours(scheme, look)
+    pairs = {(name, ground) for name in ("text", "muted", "link", "alarm") for ground in ("paper", "wash")}
+    pairs |= {(name, "ground") for name in ("ink", "soft", "accent")}
+    assert {pair: ratio for pair in pairs if (ratio := contrast(named[pair[0]], named[pair[1]])) < 4.5} == {}
+
+
+def test_initials_can_be_read_on_every_tint() -> None:
+    tints = [body for selector, body in rules(style_of("light")[0]) if selector.startswith(".tint")]
+    shades = [shade for body in tints for shade in re.findall(r"#[0-9a-f]{6}", body)]
+    assert len(shades) == 2 * len(tints) > 0
+    assert min(contrast("#fff", shade) for shade in shades) >= 4.5
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_has_no_colour_but_those_whose_contrast_is_known(scheme: str) -> None:
+    named = {f"var(--{name})" for name in ("text", "muted", "link", "alarm", "ink", "soft", "accent")}
+    used = {
+        (selector, colour)
+        for selector, body in rules(style_of(scheme)[-1])
+        for colour in re.findall(r"(?:^|[;\s])color: *([^;]+?) *(?:;|$)", body.strip())
+        if colour not in named | {"inherit"}
+    }
+    # White on the tints, and on a black strip over the picture.
+    assert {selector for selector, _ in used} <= {".post > .avatar", ".x .pictured h3"}
+    assert {colour for _, colour in used} <= {"#fff"}
+
+
+@pytest.mark.parametrize("look", sorted(set(LOOKS) - {PLAIN.name}))
+def test_each_look_has_colours_of_its_own_in_light_and_dark(look: str) -> None:
+    for scheme in ("light", "dark"):
+        own = {
+            name
+            for selector, body in rules(style_of(scheme)[-1])
+            if selector == f".{look}"
+            for name in re.findall(r"--(\w+):", body)
+        }
+        assert {"text", "muted", "edge", "link", "wash"} <= own

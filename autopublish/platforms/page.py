@@ -1,13 +1,14 @@
-"""A page: posts drawn in a folder of your own, the way Bluesky or X would show them. Nothing leaves the machine.
+"""A page: posts drawn in a folder of your own, the way a network would show them. Nothing leaves the machine.
 
 Setup: none. Name a `folder` and a `title`; the folder is made with the first post. `index.html` shows the `newest`
 posts, `feed.json` (JSON Feed 1.1) and `feed.xml` (RSS 2.0) the newest 50, `posts/KEY.json` keeps each post for good.
 Open `index.html` in a browser, or let a web server serve the folder and give its address as `base_url`. Use it to see
 what would be posted before an account exists, or as a page of news on your own site.
 
-What is posted: what the network named by `looks_like` would get, within that network's limits, with its links, hashtags
-and card. Several accounts may share a folder: the page shows the posts of all, under the title of the one that posted
-last. Give each a title or a look of its own, by which it knows its posts.
+What is posted: what the network named by `looks_like` (bluesky, facebook, mastodon, telegram or x) would get, within
+that network's usual limits, with its links, hashtags and card. Where a network hides the end of a long text, the page
+shows all of it. Several accounts may share a folder: the page shows the posts of all, under the title of the one that
+posted last. Give each a title or a look of its own, by which it knows its posts.
 
 Unknown outcome: a post is a file named after its key, put in place whole or not at all. The same key again changes
 nothing, so a post is neither lost nor doubled. The posts' order is that of the files' times, which are the times of the
@@ -43,7 +44,7 @@ from autopublish.errors import MediaRejected, NotSent, OutcomeUnknown, Unauthori
 from autopublish.models import FOREVER, Identity, MediaLimits, Picture, Post, Receipt, SpanKind, Stage
 from autopublish.platforms._base import Platform, ReadBack
 from autopublish.platforms._http import Http
-from autopublish.text import TextLimits, graphemes, weighted
+from autopublish.text import TextLimits, characters, graphemes, utf16_units, weighted
 
 #: How many posts the two feeds show.
 _IN_FEEDS: Final = 50
@@ -61,12 +62,21 @@ class LooksLike(StrEnum):
     """Whose limits and whose look the posts have."""
 
     BLUESKY = "bluesky"
+    FACEBOOK = "facebook"
+    MASTODON = "mastodon"
+    TELEGRAM = "telegram"
     X = "x"
 
 
 _LIMITS: Final = {
     # https://github.com/bluesky-social/atproto/blob/main/lexicons/app/bsky/feed/post.json
     LooksLike.BLUESKY: TextLimits(length=300, count=graphemes, size_bytes=3000),
+    # Long-standing, and what other schedulers keep to; Meta's pages for developers state none.
+    LooksLike.FACEBOOK: TextLimits(length=63_206, count=characters),
+    # Where the server's own settings say nothing else. https://docs.joinmastodon.org/user/posting/#text
+    LooksLike.MASTODON: TextLimits(length=500, count=graphemes, url_length=23),
+    # A text with the preview of its link; a caption holds less. https://core.telegram.org/bots/api#sendmessage
+    LooksLike.TELEGRAM: TextLimits(length=4096, count=utf16_units),
     # https://docs.x.com/fundamentals/counting-characters
     LooksLike.X: TextLimits(length=280, count=weighted, url_length=23),
 }

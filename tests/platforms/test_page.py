@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -21,11 +23,12 @@ import pytest
 from pydantic import ValidationError
 
 from autopublish import net
+from autopublish.cards import LOOKS, PLAIN
 from autopublish.errors import MediaRejected, NotSent, OutcomeUnknown, Unauthorized
 from autopublish.models import FOREVER, Identity, Picture, Post, Receipt, Span, SpanKind, Stage
 from autopublish.platforms._base import ReadBack
 from autopublish.platforms._http import Http
-from autopublish.platforms.page import Page
+from autopublish.platforms.page import LooksLike, Page
 from tests.platforms.contract import Bench, Contract
 
 KEY = "0123456789abcdef0123456789abcdef"
@@ -157,6 +160,13 @@ CONTRACT = Contract(bench=bench)
         pytest.param("x", "東" * 141, False, id="x-282"),
         pytest.param("x", "a" * 256 + " https://news.example/" + "b" * 300, True, id="x-counts-a-link-as-23"),
         pytest.param("x", "a" * 257 + " https://news.example/" + "b" * 300, False, id="x-281-with-link"),
+        pytest.param("mastodon", "👨‍👩‍👧‍👦" * 500, True, id="mastodon-counts-what-people-see"),
+        pytest.param("mastodon", "a" * 476 + " https://news.example/" + "b" * 300, True, id="mastodon-link-is-23"),
+        pytest.param("mastodon", "a" * 477 + " https://news.example/" + "b" * 300, False, id="mastodon-501-with-link"),
+        pytest.param("telegram", "😀" * 2048, True, id="telegram-counts-utf-16"),
+        pytest.param("telegram", "😀" * 2048 + "a", False, id="telegram-4097"),
+        pytest.param("facebook", "a" * 63_206, True, id="facebook-takes-long-texts"),
+        pytest.param("facebook", "a" * 63_207, False, id="facebook-63207"),
     ],
 )
 def test_the_limits_are_those_of_the_network_that_it_looks_like(
@@ -175,6 +185,20 @@ def test_the_limits_are_those_of_the_network_that_it_looks_like(
 def test_settings_that_cannot_be_are_refused(tmp_path: Path, wrong: dict[str, str]) -> None:
     with pytest.raises(ValidationError):
         page(tmp_path, **wrong)
+
+
+def test_every_look_can_be_chosen_and_every_choice_is_drawn() -> None:
+    assert {str(look) for look in LooksLike} == set(LOOKS) - {PLAIN.name}
+
+
+@pytest.mark.parametrize("look", LooksLike)
+def test_the_platforms_page_and_its_example_name_every_look(look: LooksLike) -> None:
+    example = (Path(__file__).parents[2] / "config" / "platforms" / "page.yaml").read_text()
+    (line,) = [line for line in example.splitlines() if line.strip().startswith("looks_like:")]
+    told = re.search(r"`looks_like` \(([^)]+)\)", inspect.getdoc(sys.modules[Page.__module__]) or "")
+    assert told is not None
+    assert look in re.findall(r"\w+", line)
+    assert look in re.findall(r"\w+", told[1])
 
 
 def test_the_key_is_known_for_good() -> None:
