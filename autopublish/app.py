@@ -12,17 +12,19 @@ import re
 import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from threading import Lock
+from threading import Condition, Lock
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
-from autopublish import __version__
+from autopublish import __version__, deliveries
 from autopublish.articles import alias_of_link, normalise_link
 from autopublish.config import Config, digest_of, load, resolve_secrets
-from autopublish.engines.local import LocalEngine
+from autopublish.engines.local import Key, LocalEngine
 from autopublish.errors import ConfigError, Problem, StoreError
 from autopublish.models import Account, Article, Delivery, FeedSettings, Standing
 from autopublish.net import Client
@@ -53,6 +55,24 @@ def now_utc() -> datetime:
     return datetime.now(UTC)
 
 
+class Feeds(StrEnum):
+    """Which feeds a run polls."""
+
+    #: Every feed that did not tell us to wait.
+    ALL = "all"
+    #: Those that are due by their `every`.
+    DUE = "due"
+
+
+class End(StrEnum):
+    """When a run ends."""
+
+    #: When nothing is left that can be done now.
+    AT_ONCE = "at once"
+    #: When nothing is left that goes on without a person: it waits for back-offs, rate windows and looks.
+    WHEN_QUIET = "when quiet"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunReport:
     """What one run did."""
@@ -67,10 +87,19 @@ class RunReport:
     standings: Mapping[str, Standing]
     #: What is worth telling about a changed configuration.
     told: Sequence[str]
+    #: It was interrupted while it stayed: what it began has ended, and the next run goes on.
+    stopped: bool = False
 
 
-def build(path: Path | str, *, clock: Callable[[], datetime] = now_utc) -> App:
+def build(
+    path: Path | str,
+    *,
+    clock: Callable[[], datetime] = now_utc,
+    wait: Callable[[Condition, float], object] = Condition.wait,
+) -> App:
     """The program for one configuration file, with its store made and migrated if need be.
+
+    `wait` waits so many seconds for the condition to change; a clock that is moved by hand needs another one.
 
     Raises:
         ConfigError: the file is wrong.
@@ -79,9 +108,9 @@ def build(path: Path | str, *, clock: Callable[[], datetime] = now_utc) -> App:
     path = Path(path)
     store = _remembered(path, _mark_of(path, digest_of(path)))
     if store is not None:
-        return App(path, store, config=None, clock=clock)
+        return App(path, store, config=None, clock=clock, wait=wait)
     config = load(path)
-    return App(path, open_store(config.store), config=config, clock=clock)
+    return App(path, open_store(config.store), config=config, clock=clock, wait=wait)
 
 
 def look(path: Path | str, *, clock: Callable[[], datetime] = now_utc) -> App:
@@ -120,12 +149,21 @@ def _remembered(path: Path, mark: str) -> Store | None:
 class App:
     """One configuration, one store, and the verbs of the command line."""
 
-    def __init__(self, path: Path, store: Store, *, config: Config | None, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        store: Store,
+        *,
+        config: Config | None,
+        clock: Callable[[], datetime],
+        wait: Callable[[Condition, float], object] = Condition.wait,
+    ) -> None:
         self.path = path
         self.store = store
         self._config = config
         self._loading = Lock()
         self._clock = clock
+        self._wait = wait
         #: Each is used by the one thread that drains its account.
         self._connections: dict[str, Connection] = {}
 
@@ -207,8 +245,14 @@ class App:
 
     # --- run ---------------------------------------------------------------------------------------------------------
 
-    def run(self, *, watch: Callable[[str], None] | None = None) -> RunReport:
-        """Poll what is due, drain what is due, look at what is unknown, then stop.
+    def run(
+        self,
+        *,
+        watch: Callable[[str], None] | None = None,
+        feeds: Feeds = Feeds.ALL,
+        end: End = End.AT_ONCE,
+    ) -> RunReport:
+        """Poll the feeds, drain what is due, look at what is unknown, then stop, or stay until all is quiet.
 
         `watch` is called with each line that a person who waits may want to see, from any thread.
 
@@ -216,26 +260,59 @@ class App:
             StoreBusy: another run is at work.
         """
         with self.store.only_run(self._clock()):
-            is_new = self._config is not None and self._config.digest != self.store.digest()
+            is_new = self._config is not None and _mark_of(self.path, self._config.digest) != self.store.digest()
             told = self._adopt()
-            engine = LocalEngine()
-            pipeline = Pipeline(self._parts(engine.wake), stopping=lambda: engine.is_stopping)
+            engine = LocalEngine(clock=self._clock, wait=self._wait)
+            pipeline = Pipeline(replace(self._parts(), wake=engine.wake), stopping=lambda: engine.is_stopping)
             if watch is not None:
                 pipeline.journal.watch = watch
             engine.handlers.update(poll=pipeline.poll, drain=pipeline.drain)
             recovered = pipeline.recover()
             if is_new:
                 pipeline.check_secrets()
-            feeds = pipeline.begin_round()
-            # Accounts first: a slow feed must not delay what waits already.
-            jobs = [("drain", account) for account in pipeline.accounts_with_work()]
+            stopped = False
             try:
-                engine.run_until_quiet([*jobs, *(("poll", feed) for feed in feeds)])
-            finally:
-                pipeline.end_round()
+                _work_once(pipeline, engine, feeds)
+                if end is End.WHEN_QUIET:
+                    _work_until_over(pipeline, engine)
+            except KeyboardInterrupt:
+                # Who stays may be sent away at any time, and says what it did.
+                if end is End.AT_ONCE:
+                    raise
+                stopped = True
             if "pictures" in self.__dict__:
                 self.pictures.forget(self.store.open_articles())
-            return self._report(pipeline, told, recovered)
+            return replace(self._report(pipeline, told, recovered), stopped=stopped)
+
+    # --- a person's decisions about accounts -------------------------------------------------------------------------
+
+    def pause(self, account: str, *, who: str, why: str | None) -> Standing:
+        """The account sends nothing more, a run that is at work included, until a person resumes it.
+
+        Raises:
+            NotAllowed: it is PAUSED already, or in SAFE_MODE.
+        """
+        return self.store.rule(
+            account, lambda standing, _: deliveries.pause(standing, who, why), actor=who, now=self.now()
+        )
+
+    def resume(self, account: str, *, who: str, accepted: str | None) -> Standing:
+        """The account is ACTIVE again, as the identity that its network named; a refusal leaves it as it was.
+
+        `accepted` is the name or id of the identity that may take the place of the pinned one.
+
+        Raises:
+            NotAllowed: nothing stops it, it is in SAFE_MODE, or the identity is not the pinned one.
+            SecretError: a secret is missing, empty or a sample.
+            DeliveryError: the network did not say who is logged in.
+        """
+        from autopublish.pipeline._resume import resume
+
+        configured = self.accounts.get(account)
+        if configured is None or configured.platform != self.store.standing(account).platform:
+            words = "the configuration says something else of it now: `autopublish run` takes that over first"
+            raise deliveries.NotAllowed(words)
+        return resume(self._parts(), configured, actor=who, accepted=accepted)
 
     # --- questions ---------------------------------------------------------------------------------------------------
 
@@ -281,15 +358,9 @@ class App:
             ),
             troubles=sorted(journal.troubles.values(), key=lambda trouble: trouble.account),
             recovered=recovered,
-            standings=self._in_order(self.store.standings()),
+            standings=self.store.standings(),
             told=told,
         )
-
-    def _in_order(self, standings: Mapping[str, Standing]) -> Mapping[str, Standing]:
-        """In the configuration's order where it was read; a run without news does not read it for this."""
-        if self._config is None:
-            return standings
-        return {name: standings[name] for name in self.accounts if name in standings}
 
     def _adopt(self) -> Sequence[str]:
         """Take over the configuration if it was read because it is not the one that the store remembers."""
@@ -302,7 +373,7 @@ class App:
         events = self.store.adopt(config.feeds, config.accounts, digest=mark, now=self._clock())
         return _told(events)
 
-    def _parts(self, wake: Callable[[str, str], None]) -> Parts:
+    def _parts(self) -> Parts:
         return Parts(
             store=self.store,
             client=self.client,
@@ -311,8 +382,37 @@ class App:
             describe=self.describe,
             connect=self.connect,
             pictures=lambda: self.pictures,
-            wake=wake,
         )
+
+
+def _work_once(pipeline: Pipeline, engine: LocalEngine, feeds: Feeds) -> None:
+    """One round: every account with work, and the feeds."""
+    chosen = pipeline.begin_due_round() if feeds is Feeds.DUE else pipeline.begin_round()
+    # Accounts first: a slow feed must not delay what waits already.
+    jobs = [("drain", account) for account in pipeline.accounts_with_work()]
+    try:
+        engine.run_until_quiet([*jobs, *(("poll", feed) for feed in chosen)])
+    finally:
+        pipeline.end_round()
+
+
+def _work_until_over(pipeline: Pipeline, engine: LocalEngine) -> None:
+    """Work on what falls due by itself until nothing does."""
+
+    def when_quiet() -> None:
+        pipeline.wake_waiting()
+        if engine.later:
+            pipeline.journal.watch(_waits_for(engine.later))
+
+    engine.handlers["drain"] = pipeline.drain_and_go_on
+    engine.run_until_over(when_quiet)
+
+
+def _waits_for(later: Mapping[Key, datetime]) -> str:
+    """What is waited for, and until when."""
+    (_, account), until = min(later.items(), key=lambda one: one[1])
+    others = f" ({len(later) - 1} more later)" if len(later) > 1 else ""
+    return f"{account}: waits until {until:%Y-%m-%d %H:%M:%S} UTC{others}; Ctrl-C ends this, nothing is lost"
 
 
 def _told(events: Sequence[Event]) -> tuple[str, ...]:
@@ -335,15 +435,24 @@ def _why_none(article: Article, standing: Standing | None) -> str:
     return "not posted: no poll has routed it to this account"
 
 
-def glance(path: Path, target: str | None, *, most: int) -> tuple[Previewed, ...]:
-    """What `preview` shows: by the configuration if there is one, else of the feed address alone."""
+def _silently(_: str) -> None:
+    """Nobody is told."""
+
+
+def glance(
+    path: Path, target: str | None, *, most: int, tell: Callable[[str], None] = _silently
+) -> tuple[Previewed, ...]:
+    """What `preview` shows: by the configuration if there is one, else of the address alone.
+
+    `tell` is told which feed was found where the address is that of a page.
+    """
     if target is not None and not path.exists():
         _demand_address(target)
-        return preview_address(target, most=most)
+        return preview_address(target, most=most, tell=tell)
     config = load(path)
     client = Client(user_agent=_user_agent(config.contact))
     try:
-        return preview(config, target, client=client, most=most)
+        return preview(config, target, client=client, most=most, tell=tell)
     finally:
         client.close()
 
@@ -363,34 +472,71 @@ def _demand_address(target: str) -> None:
         raise ConfigError(Problem(file=target, message="no feed is called so, and an address begins with https://"))
 
 
+def _feed_at(
+    target: str, client: Client, *, contact: str | None, allow_private: bool, tell: Callable[[str], None]
+) -> FeedSettings:
+    """The feed at an address, or that of the site whose page it is.
+
+    Raises:
+        FeedError: there is none.
+    """
+    url = target
+    if not target.lower().startswith("file:"):
+        from autopublish.feeds.discover import find_feed
+
+        url = find_feed(target, client, allow_private=allow_private)
+    if url != target:
+        tell(f"{target} is no feed; its feed is {url}")
+    return FeedSettings(name="preview", url=url, contact=contact, allow_private=allow_private)
+
+
 def preview(
-    config: Config, target: str | None, *, client: Client, most: int, clock: Callable[[], datetime] = now_utc
+    config: Config,
+    target: str | None,
+    *,
+    client: Client,
+    most: int,
+    clock: Callable[[], datetime] = now_utc,
+    tell: Callable[[str], None] = _silently,
 ) -> tuple[Previewed, ...]:
-    """The posts of the newest articles of the configured feeds, of one feed, or of one article.
+    """The posts of the newest articles of the configured feeds, of one feed or site, or of one article.
 
     Raises:
         FeedError: a feed cannot be read, or shows no such article.
     """
     feeds = config.feeds
+
+    def connect(account: Account, client: Client) -> Platform:
+        settings, _ = resolve_secrets(account, base=config.path.resolve().parent)
+        return describe(replace(account, settings=settings), client)
+
     chosen = [feed for feed in feeds if target in (None, feed.name, feed.url)]
     if target is not None and not chosen:
-        shown = posts_of_article(target, feeds, config.accounts, describe=describe, client=client, now=clock())
+        shown = posts_of_article(
+            target, feeds, config.accounts, describe=describe, connect=connect, client=client, now=clock()
+        )
         if shown is not None:
             return (shown,)
         _demand_address(target)
-        chosen = [FeedSettings(name="preview", url=target, contact=config.contact)]
+        host = urlsplit(target).netloc.lower()
+        allowed = any(feed.allow_private and urlsplit(feed.url).netloc.lower() == host for feed in feeds)
+        chosen = [_feed_at(target, client, contact=config.contact, allow_private=allowed, tell=tell)]
     return tuple(
         one
         for feed in chosen
-        for one in posts_of_feed(feed, config.accounts, describe=describe, client=client, now=clock(), most=most)
+        for one in posts_of_feed(
+            feed, config.accounts, describe=describe, connect=connect, client=client, now=clock(), most=most
+        )
     )
 
 
-def preview_address(url: str, *, most: int, clock: Callable[[], datetime] = now_utc) -> tuple[Previewed, ...]:
-    """The posts that each built-in platform would get of a feed, without any configuration."""
+def preview_address(
+    url: str, *, most: int, clock: Callable[[], datetime] = now_utc, tell: Callable[[str], None] = _silently
+) -> tuple[Previewed, ...]:
+    """The posts that each built-in platform would get of a feed or a site, without any configuration."""
     client = Client(user_agent=_user_agent(None))
     try:
-        feed = FeedSettings(name="preview", url=url)
+        feed = _feed_at(url, client, contact=None, allow_private=False, tell=tell)
         accounts = sample_accounts()
         return posts_of_feed(feed, accounts, describe=describe, client=client, now=clock(), most=most)
     finally:

@@ -1,4 +1,4 @@
-"""Identity: which items of a document are new, known, edited or doubled, and what the first poll means.
+"""Identity: which items of a document are new, known, edited, moved or doubled, and what the first poll means.
 
 Pure functions of a parsed document, what the store knows and `now`. This module knows no store, network or clock, and
 decides nothing about accounts.
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from urllib.parse import SplitResult, parse_qsl, quote, urlsplit
@@ -21,6 +21,12 @@ FUTURE_AFTER = timedelta(days=7)
 
 #: Dated before the feed's last good poll by more than this: somebody put an old article in.
 BACKDATED_AFTER = timedelta(hours=24)
+
+#: So many unknown items that are no news, and more than half of all that are none, are no chance: the site has moved.
+LEAST_MOVED = 3
+
+#: Gives the articles that bear a trace.
+Traced = Callable[[str], Sequence[Article]]
 
 #: Parameters that name the way a reader came, never the page.
 _TRACKING = frozenset(
@@ -51,6 +57,19 @@ class Candidate:
     shared_guid: bool = False
     #: Among those that share a guid the earliest, which may be bound to it.
     owns_guid: bool = True
+    #: No other article of the document has its guid or its link.
+    alone: bool = True
+    #: Traces: where its page stands on its site, and its title with its date. Several articles may have them in common,
+    #: so that none is known by them, but one that has moved is found.
+    path: str | None = None
+    dated_title: str | None = None
+    #: Other pages of the document stand there on their sites, so that this one is not looked for by its path.
+    shared_path: bool = False
+
+    @property
+    def traces(self) -> tuple[str, ...]:
+        """What the article leaves for the day when its site moves."""
+        return tuple(trace for trace in (self.path, self.dated_title) if trace is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +79,8 @@ class Found:
     article: Article
     aliases: tuple[Alias, ...]
     novelty: Novelty
+    #: What it is looked for by if its names are gone.
+    traces: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +97,8 @@ class Seen:
     further: bool = False
     #: Set when an article of first polls becomes news through this feed.
     novelty: Novelty | None = None
+    #: As shown now; worth keeping where anything above is set.
+    traces: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +113,12 @@ class Identified:
     #: Articles between the last document and this one may have gone unseen.
     gap: bool = False
     first_poll: bool = False
+    #: The article of each item that was read, in the document's order; None for one that was skipped.
+    shown: tuple[Article | None, ...] = ()
+    #: How many items were cut out of the document.
+    cut: int = 0
+    #: What was cut out may bear on this: it must be read and identified whole.
+    unsure: bool = False
 
 
 # --- names -----------------------------------------------------------------------------------------------------------
@@ -164,6 +193,8 @@ class _Sharing:
 
     guids: frozenset[str]
     links: frozenset[str]
+    #: Paths that several links have, on other sites or for other articles.
+    paths: frozenset[str]
     #: guid -> index of the earliest item that has it.
     owners: Mapping[str, int]
 
@@ -194,7 +225,18 @@ def _sharing(items: Sequence[Item], links: Sequence[str | None]) -> _Sharing:
     shared = frozenset(
         link for link, rows in by_link.items() if _differ(items, rows, [items[row].guid for row in rows])
     )
-    return _Sharing(guids=guids, links=shared, owners={guid: _earliest(items, by_guid[guid]) for guid in guids})
+    paths = Counter(_path(link) for link in by_link)
+    return _Sharing(
+        guids=guids,
+        links=shared,
+        paths=frozenset({path for path, count in paths.items() if count > 1} | {_path(link) for link in shared}),
+        owners={guid: _earliest(items, by_guid[guid]) for guid in guids},
+    )
+
+
+def _path(link: str) -> str:
+    """Path and query of a normalised link."""
+    return "/" + link.partition("/")[2]
 
 
 def _differ(items: Sequence[Item], rows: Sequence[int], others: Sequence[str | None]) -> bool:
@@ -223,12 +265,18 @@ def _candidate(index: int, item: Item, link: str | None, sharing: _Sharing, feed
         # of a later document no longer shares the link, or newly does.
         value = "\n".join((item.title, str(item.published or ""), link or item.link or ""))
         named.append(_name(AliasKind.TITLE_DATE, feed, value, host or home))
+    path = _path(link) if link else None
     return Candidate(
         item=item,
         aliases=tuple(alias for alias, _ in named),
         origins=tuple(origin for _, origin in named),
         shared_guid=shared,
         owns_guid=not shared or sharing.owners[item.guid or ""] == index,
+        alone=not shared and link not in sharing.links,
+        path=_digest("path", feed, path) if path else None,
+        shared_path=path in sharing.paths,
+        # A title alone comes again each morning: without its date it finds nothing.
+        dated_title=_digest("title", feed, item.title, str(item.published)) if item.title and item.published else None,
     )
 
 
@@ -266,36 +314,59 @@ class _Entry:
     index: int = 0
 
 
-def identify(candidates: Sequence[Candidate], known: Mapping[Alias, Article], feed: Feed, now: datetime) -> Identified:
+def _untraced(_trace: str) -> Sequence[Article]:
+    return ()
+
+
+def identify(
+    candidates: Sequence[Candidate],
+    known: Mapping[Alias, Article],
+    feed: Feed,
+    now: datetime,
+    *,
+    cut: int = 0,
+    traced: Traced = _untraced,
+) -> Identified:
     """Which articles the candidates are, given the articles that `known` has for their aliases.
 
     Each article occurs once, whatever the number of its items. An alias that is bound stays so: where the guid says one
-    article and the link another, the guid wins.
+    article and the link another, the guid wins. `cut` items of the document are no candidates, since their bytes were
+    in the last one, too: each is an article that this feed has shown, dated no later than `feed.newest`.
     """
-    entries = _resolve(candidates, known, feed, now)
+    shown = _resolve(candidates, known, feed, now)
+    entries = list({entry.article.id: entry for entry in shown if entry is not None}.values())
     first_poll = feed.baseline_at is None and bool(entries)
+    if not first_poll:
+        _find_moved(entries, feed, traced, cut)
     chosen = _chosen(entries, feed) if first_poll else frozenset()
+    moved = frozenset() if first_poll else _left_over(candidates, shown, feed, cut)
     new = sorted((one for one in entries if one.is_new), key=lambda one: (one.article.published, -one.index))
-    found = tuple(_found(entry, _novelty(entry, chosen, feed, now, first_poll=first_poll)) for entry in new)
+    found = tuple(_found(entry, _novelty(entry, chosen, moved, feed, now, first_poll=first_poll)) for entry in new)
     seen = tuple(_seen(entry, feed, now, first_poll=first_poll) for entry in entries if not entry.is_new)
     return Identified(
         found=found,
         seen=seen,
         skipped=sum(not candidate.aliases for candidate in candidates),
-        gap=not first_poll and _may_have_gap(entries, feed),
+        # What was cut out is known, and dated no later than what was known.
+        gap=not first_poll and not cut and _may_have_gap(entries, feed),
         first_poll=first_poll,
+        shown=tuple(None if entry is None else entry.article for entry in shown),
+        cut=cut,
+        unsure=bool(cut) and _is_unsure(seen),
     )
 
 
 def _resolve(
     candidates: Sequence[Candidate], known: Mapping[Alias, Article], feed: Feed, now: datetime
-) -> list[_Entry]:
-    """One entry for each article, in the document's order; the topmost of its items speaks for it."""
+) -> list[_Entry | None]:
+    """The entry of each candidate, one for each article; the topmost of its items speaks for it."""
     bound: dict[Alias, str] = {alias: article.id for alias, article in known.items()}
     entries: dict[str, _Entry] = {}
     articles = {article.id: article for article in known.values()}
+    shown: list[_Entry | None] = []
     for index, candidate in enumerate(candidates):
         if not candidate.aliases:
+            shown.append(None)
             continue
         article = _match(candidate, bound, articles)
         if article is None:
@@ -306,7 +377,8 @@ def _resolve(
         for alias in _lasting(candidate):
             if bound.setdefault(alias, article.id) == article.id and alias not in known and alias not in entry.added:
                 entry.added.append(alias)
-    return list(entries.values())
+        shown.append(entry)
+    return shown
 
 
 def _match(candidate: Candidate, bound: Mapping[Alias, str], articles: Mapping[str, Article]) -> Article | None:
@@ -379,6 +451,64 @@ def _counts_as(item: Item, now: datetime) -> datetime:
     return item.published
 
 
+# --- moved sites -----------------------------------------------------------------------------------------------------
+
+
+def _is_news(item: Item, feed: Feed) -> bool:
+    """Dated later than the newest article known at the last good poll; what has no date proves nothing."""
+    return item.published is not None and (feed.newest is None or item.published > feed.newest)
+
+
+def _find_moved(entries: Sequence[_Entry], feed: Feed, traced: Traced, cut: int) -> None:
+    """Unknown entries become the known articles whose traces they bear; their new names are aliases of those.
+
+    Only what is no news is looked for, unless the document shows nothing at all that is known: then the site has moved,
+    and may have dated everything anew. Each article is taken once, and none that the document shows under a name of its
+    own, so that of several articles with one trace as many stay known as there were, and the rest is new.
+    """
+    taken = {entry.article.id for entry in entries if not entry.is_new}
+    everything = not taken and not cut
+    unknown = [entry for entry in entries if entry.is_new and (everything or not _is_news(entry.candidate.item, feed))]
+    for find in (_by_path, _by_dated_title):
+        for entry in unknown:
+            article = find(entry.candidate, feed, traced, taken) if entry.is_new else None
+            if article is not None:
+                entry.article, entry.is_new = article, False
+                taken.add(article.id)
+
+
+def _by_path(candidate: Candidate, _feed: Feed, traced: Traced, taken: Collection[str]) -> Article | None:
+    """The article whose page had this path: its title or date must agree, since sites of one feed may share paths."""
+    if candidate.path is None or candidate.shared_path:
+        return None
+    item = candidate.item
+
+    def agreement(article: Article) -> int:
+        same_date = item.published is not None and item.published == article.stated
+        return 2 * (item.title == article.title != "") + same_date
+
+    fitting = [one for one in traced(candidate.path) if one.id not in taken and agreement(one)]
+    return max(fitting, key=agreement, default=None)
+
+
+def _by_dated_title(candidate: Candidate, feed: Feed, traced: Traced, taken: Collection[str]) -> Article | None:
+    if candidate.dated_title is None or _is_news(candidate.item, feed):
+        return None
+    return next((one for one in traced(candidate.dated_title) if one.id not in taken), None)
+
+
+def _left_over(candidates: Sequence[Candidate], shown: Sequence[_Entry | None], feed: Feed, cut: int) -> frozenset[str]:
+    """The ids of unknown articles that are no news if they are so many that the site must have moved, else none."""
+    old = [
+        entry
+        for candidate, entry in zip(candidates, shown, strict=True)
+        if entry is not None and not _is_news(candidate.item, feed)
+    ]
+    unknown = [entry.article.id for entry in old if entry.is_new]
+    is_mass = len(unknown) >= LEAST_MOVED and 2 * len(unknown) > len(old) + cut
+    return frozenset(unknown) if is_mass else frozenset()
+
+
 # --- novelty ---------------------------------------------------------------------------------------------------------
 
 
@@ -397,7 +527,11 @@ def _chosen(entries: Sequence[_Entry], feed: Feed) -> frozenset[str]:
     return frozenset()
 
 
-def _novelty(entry: _Entry, chosen: frozenset[str], feed: Feed, now: datetime, *, first_poll: bool) -> Novelty:
+def _novelty(
+    entry: _Entry, chosen: frozenset[str], moved: frozenset[str], feed: Feed, now: datetime, *, first_poll: bool
+) -> Novelty:
+    if entry.article.id in moved:
+        return Novelty.MOVED
     if not first_poll:
         return _since_last_poll(entry.article, feed, now)
     is_future = entry.article.published > now
@@ -420,7 +554,7 @@ def _since_last_poll(article: Article, feed: Feed, now: datetime) -> Novelty:
 
 def _found(entry: _Entry, novelty: Novelty) -> Found:
     article = replace(entry.article, baseline=novelty is Novelty.BASELINE)
-    return Found(article=article, aliases=tuple(entry.added), novelty=novelty)
+    return Found(article=article, aliases=tuple(entry.added), novelty=novelty, traces=entry.candidate.traces)
 
 
 def _seen(entry: _Entry, feed: Feed, now: datetime, *, first_poll: bool) -> Seen:
@@ -437,7 +571,14 @@ def _seen(entry: _Entry, feed: Feed, now: datetime, *, first_poll: bool) -> Seen
         if article.baseline and not first_poll:
             novelty = _since_last_poll(article, feed, now)
             current = replace(current, baseline=False)
-    return Seen(article=current, added=tuple(entry.added), edited=edited, further=further, novelty=novelty)
+    return Seen(
+        article=current,
+        added=tuple(entry.added),
+        edited=edited,
+        further=further,
+        novelty=novelty,
+        traces=entry.candidate.traces,
+    )
 
 
 def _has_shown(feed: Feed, article: Article) -> bool:
@@ -458,6 +599,38 @@ def _current(article: Article, item: Item, feed: Feed) -> Article:
         language=feed.settings.language or item.language,
         pictures=item.pictures,
     )
+
+
+# --- what was cut out ------------------------------------------------------------------------------------------------
+
+
+def _is_unsure(seen: Sequence[Seen]) -> bool:
+    """Whether an item that was cut out may be one of the articles that were read, under other names.
+
+    An item that shares guid or link with one that was read is not cut out. That leaves known articles that have other
+    words now, of which the topmost item would speak, or other names, as those have that were found by their traces.
+    """
+    return any(not one.further and (one.edited or one.added) for one in seen)
+
+
+def may_be_cut(candidates: Sequence[Candidate], identified: Identified, feed: Feed) -> tuple[bool, ...]:
+    """For each item whether later documents can do without it while its bytes stay the same.
+
+    It must stand for one article alone, and be dated no later than `feed.newest`, `feed` being as it is after the poll.
+    """
+    items = Counter(article.id for article in identified.shown if article is not None)
+    return tuple(
+        article is not None
+        and candidate.alone
+        and items[article.id] == 1
+        and _is_past(candidate.item.published, feed)
+        and (article.stated is None or _is_past(article.stated, feed))
+        for candidate, article in zip(candidates, identified.shown, strict=True)
+    )
+
+
+def _is_past(stated: datetime | None, feed: Feed) -> bool:
+    return stated is not None and feed.newest is not None and stated <= feed.newest
 
 
 # --- the feed's memory -----------------------------------------------------------------------------------------------
@@ -487,7 +660,7 @@ def next_feed_state(feed: Feed, identified: Identified, now: datetime) -> Feed:
     Were an empty document a look, what came out during an outage would be taken for backdated after it.
     """
     articles = [one.article for one in identified.found] + [one.article for one in identified.seen]
-    if not articles:
+    if not articles and not identified.cut:
         return feed
     times = [min(article.stated, now) for article in articles if article.stated is not None]
     if feed.newest is not None:

@@ -2,8 +2,9 @@
 
 The step between articles and receipts. `plan` and `route_again` make deliveries of articles, `hold_burst`, `pace` and
 `check_claim` say what may go, `settle` says what an outcome means, `next_step` and `looked` resolve what is unknown,
-`recover` what a dead process left; `approve`, `retry`, `cancel` and `resolve` are a person's moves. Nothing else
-decides a state. This module does not know the store, the network, the clock or any platform.
+`recover` what a dead process left; `approve`, `retry`, `cancel` and `resolve` are a person's moves, `pause` and
+`resume` those on a whole account. Nothing else decides a state. This module does not know the store, the network, the
+clock or any platform.
 
 One rule carries the weight: once an attempt was ambiguous, only success, proved presence or proved absence closes it.
 """
@@ -36,6 +37,7 @@ from autopublish.models import (
     Attempt,
     Delivery,
     Evidence,
+    Identity,
     Novelty,
     OnUnknown,
     Post,
@@ -78,6 +80,8 @@ PROBE_AFTER = (timedelta(minutes=15), timedelta(minutes=45), timedelta(hours=5),
 FIRST_RUN = "first_run"
 #: Begins the reason of what a rule of the configuration stopped.
 FILTERED = "filtered: "
+#: A post of such a delivery may be live, and nobody knows.
+_MAY_BE_LIVE = (State.SENDING, State.VERIFYING, State.NEEDS_REVIEW)
 
 
 # --- keys and times --------------------------------------------------------------------------------------------------
@@ -137,6 +141,8 @@ def plan(
             return replace(delivery, state=State.HELD, reason="backdated")
         case Novelty.FUTURE:
             return replace(delivery, state=State.HELD, reason="future")
+        case Novelty.MOVED:
+            return replace(delivery, state=State.HELD, reason="moved")
         case Novelty.CHOSEN:
             return replace(delivery, allowed_by=FIRST_RUN, allowed_at=now)
         case _:
@@ -736,6 +742,97 @@ def _let_through(delivery: Delivery, who: str, now: datetime) -> Delivery:
         stage_tries=0,
         stage_since=None,
         changed=now,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ruling:
+    """What a person's decision makes of an account and of its deliveries."""
+
+    standing: Standing
+    #: Deliveries before and after.
+    changes: tuple[tuple[Delivery, Delivery], ...] = ()
+    #: Is written down with it.
+    why: str | None = None
+
+
+def pause(standing: Standing, who: str, why: str | None) -> Ruling:
+    """PAUSED by a person until a person resumes it; its deliveries stay as they are.
+
+    Raises:
+        NotAllowed: it is PAUSED already, or in SAFE_MODE, which a pause would hide.
+    """
+    if standing.state in (AccountState.PAUSED, AccountState.SAFE_MODE):
+        raise NotAllowed(f"it is {standing.state} already: {standing.reason or 'no reason is known'}")
+    words = f"paused by {who}: {why}" if why else f"paused by {who}"
+    return Ruling(standing=replace(standing, state=AccountState.PAUSED, reason=words))
+
+
+def check_resume(standing: Standing) -> None:
+    """A person may resume the account.
+
+    Raises:
+        NotAllowed: nothing stops it, or it is in SAFE_MODE.
+    """
+    if standing.state is AccountState.ACTIVE:
+        raise NotAllowed("it is ACTIVE: nothing stops it")
+    if standing.state is AccountState.SAFE_MODE:
+        reason = standing.reason or "no reason is known"
+        raise NotAllowed(f"it is in SAFE_MODE ({reason}), which this does not end; no command of this version does")
+
+
+def resume(
+    standing: Standing,
+    rows: Iterable[Delivery],
+    identity: Identity,
+    fingerprint: str,
+    *,
+    accepted: str | None,
+    now: datetime,
+) -> Ruling:
+    """ACTIVE as `identity`, which is pinned; what the network asked us to wait for is still waited for.
+
+    `rows` are the account's deliveries that are not final. Another identity than the pinned one must be `accepted` by
+    its name or id; what was made ready for the old one is then composed anew.
+
+    Raises:
+        NotAllowed: nothing stops it, it is in SAFE_MODE, the identity is another one that nobody accepted, or what the
+            old one may have posted is not settled: it would be looked up in the wrong account.
+    """
+    check_resume(standing)
+    after = replace(
+        unblock(standing, now),
+        identity=identity,
+        fingerprint=fingerprint,
+        not_before=standing.not_before,
+        failures=standing.failures,
+    )
+    old = standing.identity
+    if old is None or old.id == identity.id:
+        return Ruling(standing=after)
+    names = f"{identity.name} ({identity.id})", f"{old.name} ({old.id})"
+    if accepted not in (identity.name, identity.id):
+        raise NotAllowed(
+            f"the credentials belong to {names[0]}, but this account has posted as {names[1]}: put those back, or use "
+            f"a new account name; if the change is meant, confirm it with --accept-identity {identity.name}"
+        )
+    return Ruling(standing=after, changes=_for_another(rows, now), why=f"{names[0]} takes the place of {names[1]}")
+
+
+def _for_another(rows: Iterable[Delivery], now: datetime) -> tuple[tuple[Delivery, Delivery], ...]:
+    """What waits, without the bytes and uploads that were made for the old identity."""
+    rows = tuple(rows)
+    unsettled = [row for row in rows if row.unclosed or row.state in _MAY_BE_LIVE]
+    if unsettled:
+        what = "1 delivery" if len(unsettled) == 1 else f"{len(unsettled)} deliveries"
+        raise NotAllowed(
+            f"{what} of the old identity may be live and would be looked for in the wrong account: settle each with "
+            "`deliveries resolve` or `deliveries cancel` first"
+        )
+    return tuple(
+        (row, replace(_anew(row), frozen=None, absent_at=None, reason=None, changed=now))
+        for row in rows
+        if row.state is State.READY and (row.frozen is not None or row.stage is not None)
     )
 
 

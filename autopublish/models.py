@@ -77,7 +77,8 @@ class Feed:
     validators: Validators = Validators()
     #: sha256 of the last body that was saved; None before the first.
     body_hash: str | None = None
-    #: 8 bytes for each item of the document that was saved last; empty if it was not read whole.
+    #: 8 bytes that name how the last document was read, then 8 bytes for each of its items that may be cut out of the
+    #: next one; empty where none may.
     item_digests: bytes = b""
     #: The first time that we asked, whatever came.
     first_try: datetime | None = None
@@ -227,6 +228,8 @@ class Novelty(StrEnum):
     BACKDATED = "backdated"
     #: Dated more than a week ahead.
     FUTURE = "future"
+    #: No news, and unknown together with most of what the document shows: known articles under other names, perhaps.
+    MOVED = "moved"
 
 
 # --- posts -----------------------------------------------------------------------------------------------------------

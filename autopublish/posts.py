@@ -77,16 +77,18 @@ class _Draft:
     feed: str
     published: datetime
 
-    def values(self) -> dict[str, Value]:
+    def values(self, neutralise: Callable[[str], str] | None = None) -> dict[str, Value]:
+        """What the template sees; words of others as `neutralise` writes them."""
+        said = neutralise or str
         return {
-            "title": self.title,
+            "title": said(self.title),
             "link": self.link,
             "hashtags": " ".join(f"#{tag}" for tag in self.tags),
-            "summary": self.summary,
-            "text": self.text,
-            "author": self.author,
-            "categories": list(self.categories),
-            "feed": self.feed,
+            "summary": said(self.summary),
+            "text": said(self.text),
+            "author": said(self.author),
+            "categories": [said(category) for category in self.categories],
+            "feed": said(self.feed),
             "published": self.published,
         }
 
@@ -165,7 +167,7 @@ class _Page:
         self._limits = limits
 
     def render(self, draft: _Draft) -> _Rendered:
-        text = _tidy(_output(self._template, draft.values()))
+        text = _tidy(_output(self._template, draft.values(self._limits.neutralise)))
         spans = _spans(text, draft.link, draft.tags)
         length = self._limits.measure(text, spans)
         return _Rendered(text=text, spans=spans, length=length, fits=self._limits.fits(text, spans))

@@ -53,6 +53,9 @@ class TextLimits:
     size_bytes: int | None = None
     #: Most characters of one hashtag without its `#`.
     hashtag_length: int = 64
+    #: How words of others are written so that the network makes no mention and no hashtag of them; None: as they are,
+    #: where only what a post marks becomes one.
+    neutralise: Callable[[str], str] | None = None
 
     def measure(self, text: str, spans: Sequence[Span] | None = None) -> int:
         """How many units the network counts.
@@ -256,6 +259,25 @@ def _balanced(text: str) -> str:
     for position in sorted(opened + stray, reverse=True):
         text = text[:position] + text[position + 1 :]
     return text
+
+
+# --- words of others -------------------------------------------------------------------------------------------------
+
+WORD_JOINER = "\u2060"
+# The sign begins a mention where no letter or digit stands before it, in the widest reading of the servers (a mail
+# address is none); a hashtag also has a letter, and stands apart from what may be an address. At the end of one value
+# another may follow. Full-width signs count as well.
+_SIGN = re.compile(
+    r"(?<![A-Za-z0-9])[@\uff20](?=\w|\Z)|(?<![\w/&])[#\uff03](?=\w*[^\W\d]|\Z)",
+)
+
+
+def unlinked(text: str) -> str:
+    """The text, in which no `@name` mentions anybody and no `#tag` becomes a hashtag on networks that look for them.
+
+    An invisible word joiner after the sign ends what they look for; a reader sees the same.
+    """
+    return _SIGN.sub(rf"\g<0>{WORD_JOINER}", text)
 
 
 # --- shortening ------------------------------------------------------------------------------------------------------

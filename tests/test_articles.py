@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autopublish.articles import Identified, candidates, identify, next_feed_state, normalise_link
+from autopublish.articles import Identified, candidates, identify, may_be_cut, next_feed_state, normalise_link
 from autopublish.models import (
     Alias,
     AliasKind,
@@ -58,22 +58,29 @@ class Memory:
 
     bound: dict[Alias, str] = field(default_factory=dict)
     articles: dict[str, Article] = field(default_factory=dict)
+    traces: dict[str, list[str]] = field(default_factory=dict)
 
-    def poll(self, feed: Feed, *items: Item, now: datetime = NOW) -> Identified:
+    def poll(self, feed: Feed, *items: Item, now: datetime = NOW, cut: int = 0) -> Identified:
         """The document is identified and kept as a store would keep it."""
         found = candidates(Document(title="S", items=items, link="https://n.example/"), feed)
         aliases = [alias for candidate in found for alias in candidate.aliases]
         known = {alias: self.articles[self.bound[alias]] for alias in aliases if alias in self.bound}
-        result = identify(found, known, feed, now)
+        result = identify(found, known, feed, now, cut=cut, traced=self._traced)
         for one in result.found:
             assert one.article.id not in self.articles, "two articles with one id"
-            self._keep(one.article, one.aliases)
+            self._keep(one.article, one.aliases, one.traces)
         for other in result.seen:
-            self._keep(other.article, other.added)
+            self._keep(other.article, other.added, other.traces)
         return result
 
-    def _keep(self, article: Article, aliases: Sequence[Alias]) -> None:
+    def _traced(self, trace: str) -> list[Article]:
+        return [self.articles[key] for key in self.traces.get(trace, ())]
+
+    def _keep(self, article: Article, aliases: Sequence[Alias], traces: Sequence[str]) -> None:
         self.articles[article.id] = article
+        for trace in traces:
+            left = self.traces.setdefault(trace, [])
+            left += [article.id] * (article.id not in left)
         for alias in aliases:
             assert alias not in self.bound, "an alias was bound twice"
             self.bound[alias] = article.id
@@ -610,6 +617,243 @@ def test_a_baseline_article_stays_so_for_its_own_feed_under_a_new_name() -> None
     renamed = polled(replace(feed, settings=replace(feed.settings, name="renamed")))
     (seen,) = memory.poll(renamed, item("1", A)).seen
     assert (seen.further, seen.novelty, seen.article.baseline) == (False, None, True)
+
+
+# --- moved sites -----------------------------------------------------------------------------------------------------
+
+M = "https://moved.example"
+OLD = NOW - DAY
+
+
+def moved_to(
+    document: Sequence[Item], *, feed: Feed | None = None, before: Sequence[Item] = (), cut: int = 0
+) -> Identified:
+    """What a document comes to for a feed that showed `before` a day ago."""
+    memory = Memory()
+    memory.poll(polled(feed_named(), ago=2 * DAY), *before, now=NOW - DAY)
+    return memory.poll(feed or polled(feed_named(), newest=NOW - HOUR), *document, cut=cut)
+
+
+@pytest.mark.fault("F23")
+@pytest.mark.parametrize(
+    ("before", "after", "matched"),
+    [
+        pytest.param(item("1", A, published=OLD), item("2", f"{M}/a", published=OLD), True, id="path"),
+        pytest.param(item("1", A, published=OLD), item("2", f"{M}/a", published=OLD - HOUR), True, id="path and title"),
+        pytest.param(item("1", A, published=OLD), item("2", f"{M}/a", "U", published=OLD), True, id="path and date"),
+        pytest.param(
+            item("1", A, published=OLD), item("2", f"{M}/a", "U", published=OLD - HOUR), False, id="path alone"
+        ),
+        pytest.param(
+            item("1", A, "", published=OLD), item("2", f"{M}/a", "", published=OLD - HOUR), False, id="no title"
+        ),
+        pytest.param(item("1", P1, published=OLD), item("2", f"{M}/?p=1", published=OLD), True, id="query"),
+        pytest.param(item("1", P1, published=OLD), item("2", f"{M}/?p=2", "U", published=OLD), False, id="other query"),
+        pytest.param(item("1", "https://n.example/", "U"), item("2", f"{M}/", published=OLD), False, id="no path"),
+        pytest.param(item("1", A, published=OLD), item("2", f"{M}/2026/a/", published=OLD), True, id="title and date"),
+        pytest.param(
+            item("1", A, published=OLD), item("2", f"{M}/2026/a/", "U", published=OLD), False, id="date alone"
+        ),
+        pytest.param(
+            item("1", A, published=OLD), item("2", f"{M}/2026/a/", published=OLD - HOUR), False, id="title alone"
+        ),
+        pytest.param(
+            item("1", A, published=None), item("2", f"{M}/2026/a/", published=None), False, id="title, no date"
+        ),
+        pytest.param(
+            item("1", A, published=None), item("2", f"{M}/a", published=None), True, id="path and title, no date"
+        ),
+        pytest.param(item("1", A, published=None), item("2", f"{M}/a", "U", published=None), False, id="path, no date"),
+        pytest.param(
+            item("1", A, "", published=OLD), item("2", f"{M}/x", "", published=OLD), False, id="date without title"
+        ),
+    ],
+)
+def test_f23_an_unknown_item_that_is_no_news_is_looked_for_by_path_or_title_and_date(
+    before: Item, after: Item, matched: bool
+) -> None:
+    (known,) = Memory().poll(polled(feed_named(), ago=2 * DAY), before, now=NOW - DAY).found
+    result = moved_to([after, item("zero", B, "Zero")], before=[before])
+    assert [one.article.id for one in result.seen] == [known.article.id] * matched
+    assert set(titles(result)) == {"Zero", *[after.title] * (not matched)}
+    if matched:
+        (seen,) = result.seen
+        assert (seen.article.link, seen.edited, seen.further) == (after.link, True, False)
+        assert {AliasKind.GUID} <= {alias.kind for alias in seen.added}
+
+
+@pytest.mark.fault("F23")
+@pytest.mark.parametrize(
+    ("feed", "published", "known", "cut", "matched"),
+    [
+        pytest.param(None, NOW - MINUTE, True, 0, False, id="dated after what was known"),
+        pytest.param(None, NOW - HOUR, True, 0, True, id="dated as the newest that was known"),
+        pytest.param(None, NOW - MINUTE, False, 0, True, id="nothing in the document is known"),
+        pytest.param(None, NOW - MINUTE, False, 1, False, id="but for what was cut out"),
+        pytest.param(polled(feed_named("two"), newest=NOW - HOUR), OLD, True, 0, False, id="another feed"),
+    ],
+)
+def test_f23_news_is_not_looked_for_unless_nothing_else_is_known(
+    feed: Feed | None, published: datetime, known: bool, cut: int, matched: bool
+) -> None:
+    before = [item("1", A, published=OLD), item("9", B, "Nine", published=OLD)]
+    after = [item("2", f"{M}/a", published=published), *before[1:] * known]
+    result = moved_to(after, feed=feed, before=before, cut=cut)
+    assert len(result.found) == (0 if matched else 1)
+
+
+@pytest.mark.fault("F23")
+def test_f23_two_sites_of_one_feed_may_have_pages_of_one_path() -> None:
+    """The known one is shown; then another one, of which title and date are others; then two with one path."""
+    ours = item("1", f"{A}/hello", "Hello", published=OLD)
+    theirs = item("2", f"{M}/a/hello", "Hello", published=OLD - HOUR)
+    assert titles(moved_to([ours, theirs], before=[ours])) == ["Hello"]
+    assert titles(moved_to([replace(theirs, title="Hi")], before=[ours])) == ["Hi"]
+    both = [theirs, replace(theirs, guid="3", link="https://third.example/a/hello", title="Hi")]
+    assert set(titles(moved_to(both, before=[ours]))) == {"Hello", "Hi"}
+
+
+@pytest.mark.fault("F23")
+@pytest.mark.parametrize("more", [0, 1, 2])
+def test_f23_of_articles_with_one_title_and_date_as_many_are_known_as_there_were(more: int) -> None:
+    before = [item(str(number), f"{A}{number}", published=OLD) for number in range(2)]
+    after = [item(f"m{number}", f"{M}/2026/{number}", published=OLD) for number in range(2 + more)]
+    result = moved_to(after, before=before)
+    assert len({seen.article.id for seen in result.seen}) == 2
+    assert len(result.found) == more
+
+
+@pytest.mark.fault("F23")
+def test_f23_an_article_that_the_document_shows_under_a_name_of_its_own_has_not_moved() -> None:
+    memory = Memory()
+    feed = polled(feed_named(), newest=NOW - HOUR)
+    for link in (A, B):
+        memory.poll(feed, item("1", link, published=OLD), now=NOW - DAY)
+    result = memory.poll(feed, item("1", B, published=OLD), item("2", f"{M}/a", published=OLD))
+    assert (len(result.seen), len(result.found)) == (1, 1)
+
+
+def test_a_feed_that_newly_shows_an_article_finds_it_when_it_moves() -> None:
+    memory = Memory()
+    for name in ("one", "two"):
+        memory.poll(polled(feed_named(name), ago=2 * DAY), item("1", A, published=OLD), now=NOW - DAY)
+    moved = item("2", f"{M}/2026/a", published=OLD)
+    assert memory.poll(polled(feed_named("two"), newest=NOW - HOUR), moved).found == ()
+
+
+def test_an_edited_article_is_found_by_what_it_was_edited_to() -> None:
+    memory = Memory()
+    feed = polled(feed_named(), ago=2 * DAY, newest=NOW - HOUR)
+    for title in ("T", "Corrected"):
+        memory.poll(feed, item("1", A, title, published=OLD), now=NOW - DAY)
+    assert memory.poll(feed, item("2", f"{M}/2026/a", "Corrected", published=OLD)).found == ()
+
+
+def test_a_first_poll_looks_for_nothing_that_moved() -> None:
+    result = moved_to([item("2", f"{M}/a", published=OLD)], feed=feed_named(), before=[item("1", A, published=OLD)])
+    assert (result.first_poll, len(result.found)) == (True, 1)
+
+
+@pytest.mark.fault("F23")
+@pytest.mark.parametrize(
+    ("unknown", "known", "news", "cut", "held"),
+    [
+        pytest.param(3, 2, 0, 0, True, id="three of five"),
+        pytest.param(3, 3, 0, 0, False, id="three of six"),
+        pytest.param(2, 0, 0, 0, False, id="two of two"),
+        pytest.param(3, 0, 0, 2, True, id="three beside two that were cut out"),
+        pytest.param(3, 0, 0, 3, False, id="three beside three that were cut out"),
+        pytest.param(3, 0, 9, 0, True, id="three beside any number of news"),
+        pytest.param(0, 0, 9, 0, False, id="only news"),
+        pytest.param(10, 0, 0, 0, True, id="all"),
+    ],
+)
+@pytest.mark.parametrize("date", [NOW - 2 * HOUR, None], ids=["dated", "undated"])
+def test_f23_what_is_no_news_and_not_found_is_held_if_it_is_most_of_what_is_no_news(
+    unknown: int, known: int, news: int, cut: int, held: bool, date: datetime | None
+) -> None:
+    before = [item(f"k{number}", f"{A}/k{number}", f"K{number}", published=OLD) for number in range(known)]
+    after = [item(f"u{number}", f"{A}/u{number}", f"U{number}", published=date) for number in range(unknown)]
+    fresh = [item(f"n{number}", f"{A}/n{number}", f"N{number}") for number in range(news)]
+    result = moved_to([*fresh, *after, *before], before=before, cut=cut)
+    novelties = {kind: {one.novelty for one in result.found if one.article.title[0] == kind} for kind in "UN"}
+    assert novelties["U"] == ({Novelty.MOVED if held else Novelty.NEWS} if unknown else set())
+    assert novelties["N"] == ({Novelty.NEWS} if news else set())
+    assert not any(one.article.baseline for one in result.found)
+
+
+# --- documents of which known items were cut out ---------------------------------------------------------------------
+
+
+def test_items_that_were_cut_out_are_known_and_close_every_gap() -> None:
+    feed = polled(feed_named(), newest=NOW - HOUR)
+    assert Memory().poll(feed, item("1", A)).gap is True
+    result = Memory().poll(feed, item("1", A), cut=1)
+    assert (result.gap, result.unsure, len(result.found)) == (False, False, 1)
+
+
+def test_a_document_of_which_all_was_cut_out_is_a_good_poll() -> None:
+    feed = polled(feed_named(), newest=NOW - HOUR)
+    result = Memory().poll(feed, cut=3)
+    assert next_feed_state(feed, result, NOW) == replace(feed, last_good=NOW)
+
+
+@pytest.mark.parametrize(
+    ("shown", "unsure"),
+    [
+        pytest.param(item("1", A), False, id="other bytes that say the same"),
+        pytest.param(item("1", A, "Edited"), True, id="edited"),
+        pytest.param(item("2", A), True, id="a further name"),
+        pytest.param(item("2", B, "New"), False, id="new"),
+        pytest.param(item("2", f"{M}/a"), True, id="found by its traces"),
+    ],
+)
+def test_what_was_cut_out_may_bear_on_what_is_known_with_other_words_or_names(shown: Item, unsure: bool) -> None:
+    memory = Memory()
+    feed = polled(feed_named(), newest=NOW)
+    memory.poll(feed, item("1", A))
+    assert memory.poll(feed, shown, cut=5).unsure is unsure
+    assert memory.poll(feed, shown).unsure is False
+
+
+def test_a_further_feed_that_shows_a_known_article_is_sure_of_it() -> None:
+    memory = Memory()
+    memory.poll(polled(feed_named("one")), item("1", A))
+    result = memory.poll(polled(feed_named("two")), item("1", A), cut=5)
+    assert (result.unsure, result.seen[0].further) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [
+        pytest.param([item("1", A)], [True], id="one article"),
+        pytest.param([item("1", A), item("2", B, "U")], [True, True], id="two articles"),
+        pytest.param([item("1", A), item("1", A)], [False, False], id="one article twice"),
+        pytest.param([item("1", A), item("1", B, "U"), item("2", C, "V")], [False, False, True], id="one guid"),
+        pytest.param([item("1", A), item("2", A, "U"), item("3", C, "V")], [False, False, True], id="one link"),
+        pytest.param([item(title=""), item("1", A)], [False, True], id="nothing to know it by"),
+        pytest.param([item("1", A, published=None), item("2", B, "U")], [False, True], id="no date"),
+        pytest.param([item("1", A, published=NOW + HOUR), item("2", B, "U")], [False, True], id="dated ahead"),
+    ],
+)
+def test_an_item_may_be_cut_out_if_it_stands_for_one_article_alone_and_closes_gaps(
+    shown: list[Item], expected: list[bool]
+) -> None:
+    feed = polled(feed_named(), newest=NOW - MINUTE)
+    result = Memory().poll(feed, *shown)
+    found = candidates(Document(title="S", items=tuple(shown)), feed)
+    assert list(may_be_cut(found, result, next_feed_state(feed, result, NOW - MINUTE))) == expected
+
+
+def test_an_item_whose_article_was_first_dated_ahead_is_not_cut_out_before_that_time() -> None:
+    memory = Memory()
+    feed = polled(feed_named(), newest=NOW - MINUTE)
+    memory.poll(feed, item("1", A, published=NOW + HOUR))
+    shown = item("1", A, published=NOW - HOUR)
+    found = candidates(Document(title="S", items=(shown,)), feed)
+    result = memory.poll(feed, shown)
+    assert may_be_cut(found, result, next_feed_state(feed, result, NOW)) == (False,)
+    assert may_be_cut(found, result, next_feed_state(feed, result, NOW + HOUR)) == (True,)
 
 
 # --- gaps and the feed's memory --------------------------------------------------------------------------------------

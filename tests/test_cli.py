@@ -721,6 +721,36 @@ def test_o08_a_template_that_fails_is_shown_by_preview_and_held_by_run(desk: Des
     assert "page: 1 post HELD: template: " in said.err
 
 
+PAGE_WITH_FEED = b'<html><head><link rel="alternate" type="application/rss+xml" href="/hidden.xml"></head></html>'
+
+
+def test_a_preview_of_a_page_finds_its_feed_and_says_which(desk: Desk, site: FeedSite) -> None:
+    document = (desk.folder / "feed.xml").read_bytes()
+    site.script("/", Answer(body=PAGE_WITH_FEED, headers={"Content-Type": "text/html"}))
+    site.script("/hidden.xml", Answer(body=document))
+    feed = f"  news:\n    url: {site.url('/feed/')}\n    allow_private: yes\n"
+    desk.configure(PAGE, feeds=feed)
+    said = desk("preview", site.url("/"), "--json")
+    assert [one["title"] for one in said.json()] == ["Article zero"]
+    assert (said.code, said.err) == (0, f"{site.url('/')} is no feed; its feed is {site.url('/hidden.xml')}\n")
+    again = desk("preview", site.url("/hidden.xml"))
+    assert (again.code, again.err) == (0, ""), "the address of a feed is taken as it is"
+
+
+@pytest.mark.parametrize("configured", [True, False])
+def test_a_preview_of_a_page_without_a_feed_says_what_was_tried(desk: Desk, site: FeedSite, configured: bool) -> None:
+    site.script("/", Answer(body=b"<html></html>", headers={"Content-Type": "text/html"}))
+    desk.configure(PAGE, feeds=f"  news:\n    url: {site.url('/feed/')}\n    allow_private: yes\n")
+    if not configured:
+        desk.file.unlink()
+    said = desk("preview", site.url("/"))
+    assert (said.code, said.out) == (1, "")
+    assert said.err.startswith("the feed cannot be read: ")
+    # Without leave in a configuration no address of the own network is asked.
+    assert ("no feed was found" in said.err) is configured
+    assert bool(site.asked) is configured
+
+
 @pytest.mark.parametrize("configured", [True, False])
 def test_a_preview_of_what_is_no_address_says_so(desk: Desk, configured: bool) -> None:
     if not configured:
@@ -1089,7 +1119,7 @@ def test_a_good_configuration_is_said_to_be_good(desk: Desk, pds: FakePds) -> No
 
 @pytest.mark.fault("O03")
 def test_o03_the_check_names_every_secret_that_cannot_be_had(desk: Desk, pds: FakePds) -> None:
-    desk.configure(PAGE, sky(pds), sky(pds, name="second"))
+    desk.configure(PAGE, sky(pds), sky(pds, name="second").replace(pds.handle, "second.test"))
     desk.environment[SECRET] = ""
     said = desk("config", "check")
     assert (said.code, said.out) == (2, "")
@@ -1144,7 +1174,7 @@ KEYS = {
     },
     "preview": {
         "": {"feed", "article", "title", "published", "posts"},
-        "posts": {"account", "platform", "text", "length", "room", "shortened", "reason"},
+        "posts": {"account", "platform", "text", "length", "room", "shortened", "reason", "note"},
     },
     "status": {
         "": {"store", "articles", "feeds", "accounts", "deliveries"},
@@ -1161,6 +1191,9 @@ KEYS = {
             "id", "article", "title", "account", "part", "occasion", "state", "reason", "url", "due", "next_look",
             "allowed_by",
         },
+    },
+    "accounts list": {
+        "": {"account", "platform", "state", "reason", "not_before", "identity", "posted", "waiting"},
     },
     "config check": {"": {"file", "feeds", "accounts", "warnings", "secrets"}},
     "platforms": {"": {"platform", "about"}},
@@ -1316,6 +1349,14 @@ def test_a_person_at_a_terminal_is_told_each_time_what_still_fails(desk: Desk) -
     desk.configure(PAGE, feeds=OTHER_FEED + FEED)
     desk("run")
     assert "other: cannot be read: no such file" in in_terminal(desk, "run", width=100, talk=True)
+
+
+def test_a_person_at_a_terminal_sees_what_a_run_waits_for_and_until_when(desk: Desk) -> None:
+    begin(desk, PAGE + "    delay: 1s\n")
+    desk.show("one")
+    seen = _DRAWN.sub("", in_terminal(desk, "run", "--wait", width=120, talk=True))
+    assert re.search(r"page: waits until \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC; Ctrl-C ends this", seen)
+    assert "posted 38/300" in seen
 
 
 @pytest.mark.fault("F18")

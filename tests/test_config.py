@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from autopublish import config, platforms
-from autopublish.config import Config, digest_of, load, resolve_secrets
+from autopublish.config import Config, digest_of, resolve_secrets
 from autopublish.config._build import build
 from autopublish.config._schema import AccountKeys
 from autopublish.config._yaml import read
@@ -40,6 +40,7 @@ from autopublish.models import (
     Stage,
 )
 from autopublish.platforms._base import Platform
+from tests.test_editor import assert_taken
 
 EXAMPLE = Path(__file__).parent.parent / "config" / "autopublish.yaml"
 #: Stands for a secret that somebody wrote into the file.
@@ -100,6 +101,13 @@ def write(tmp_path: Path) -> Write:
         return path
 
     return write
+
+
+def load(path: Path) -> Config:
+    """The configuration in a file; what the program takes, the schema for editors takes, too."""
+    loaded = config.load(path)
+    assert_taken(path.read_text(encoding="utf-8-sig"))
+    return loaded
 
 
 def document(*, top: str = "", feed: str = "", defaults: str = "", account: str = "") -> str:
@@ -700,6 +708,29 @@ def test_a_max_age_shorter_than_the_polls_is_a_warning(
     warnings = load(write(document(feed=feed, account=account))).warnings
     assert [f"{warning.line}:{warning.column}" for warning in warnings] == expected
     assert all('shorter than "every" of the feed news' in warning.message for warning in warnings)
+
+
+ONE_LOGIN = {
+    "the same": ("", "", "", True),
+    "what a platform needs not": ("", "user: another", "", True),
+    "another token": ("", "", "OTHER", False),
+    "another secret of several": ("hooks: [env:A]", "hooks: [env:B]", "", False),
+    "the same secrets": ("hooks: [env:A]", "hooks: [env:A]", "", True),
+    "one takes all feeds": ("feeds: news", "", "", True),
+    "feeds of their own": ("feeds: news", "feeds: more", "", False),
+    "a feed in common": ("feeds: news", "feeds: [more, news]", "", True),
+}
+
+
+@pytest.mark.parametrize(("first", "second", "token", "told"), ONE_LOGIN.values(), ids=ONE_LOGIN)
+def test_two_accounts_with_one_login_are_a_warning(
+    write: Write, first: str, second: str, token: str, told: bool
+) -> None:
+    more = f"  b:\n    platform: sample\n    token: env:{token or 'TOKEN'}\n    {second}\n"
+    text = document(account=first).replace("defaults:", "  more:\n    url: ./more.xml\ndefaults:") + more
+    warnings = [(warning.key, warning.message) for warning in load(write(text)).warnings]
+    words = 'logs in as "a" does: what both take is posted there twice'
+    assert warnings == ([("accounts.b", words)] if told else [])
 
 
 # --- the digest ------------------------------------------------------------------------------------------------------

@@ -68,6 +68,7 @@ CHANGED = ("written, not committed", "committed", "publish: first byte", "publis
 NOT_CROSSED = {
     "keep_note": "the salt of the fingerprints: written once, whole, before anything depends on it",
     "host_told_to_wait": "without it one request comes early, and the host says it again",
+    "rule": "a person's decision, not a run's: whole or not at all, and the person who sees no answer repeats it",
 }
 
 

@@ -278,6 +278,7 @@ def planned(
         pytest.param(planned(Novelty.CHOSEN), State.READY, None, "first_run", id="chosen by first_run"),
         pytest.param(planned(Novelty.BACKDATED), State.HELD, "backdated", None, id="backdated"),
         pytest.param(planned(Novelty.FUTURE), State.HELD, "future", None, id="future"),
+        pytest.param(planned(Novelty.MOVED), State.HELD, "moved", None, id="moved"),
         pytest.param(planned(refusal="never"), State.CANCELLED, "filtered: never", None, id="filtered"),
         pytest.param(
             planned(Novelty.BACKDATED, "never"), State.CANCELLED, "filtered: never", None, id="filtered and backdated"

@@ -8,6 +8,8 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from time import process_time
 
 import pytest
 
@@ -302,6 +304,185 @@ def test_an_interrupt_lets_the_only_call_end_and_begins_nothing_more() -> None:
         engine.run_until_quiet([("drain", "a")])
     assert ended.is_set()
     assert begun.count == {"a": 1}
+
+
+# --- later -----------------------------------------------------------------------------------------------------------
+
+START = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
+
+
+class Time:
+    """A clock that the engine's waits move."""
+
+    def __init__(self) -> None:
+        self.now = START
+        self.waits: list[float] = []
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def wait(self, _: threading.Condition, seconds: float) -> None:
+        self.waits.append(seconds)
+        self.now += timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def time() -> Time:
+    """A clock that the engine's waits move."""
+    return Time()
+
+
+def later_engine(time: Time, **handlers: Callable[[str], None]) -> LocalEngine:
+    engine = LocalEngine(clock=time, wait=time.wait)
+    engine.handlers.update(handlers)
+    return engine
+
+
+def in_seconds(seconds: float) -> datetime:
+    return START + timedelta(seconds=seconds)
+
+
+def test_a_key_woken_for_later_is_called_when_its_time_has_come(time: Time) -> None:
+    called: list[tuple[str, datetime]] = []
+    engine = later_engine(time, drain=lambda key: called.append((key, time.now)))
+    engine.wake("drain", "b", in_seconds(50))
+    engine.wake("drain", "a", in_seconds(20))
+    engine.run_until_over(lambda: None)
+    assert called == [("a", in_seconds(20)), ("b", in_seconds(50))]
+    assert time.waits == [20, 30]
+    assert engine.later == {}
+
+
+def test_what_is_woken_for_later_is_not_waited_for_by_a_run_that_ends_when_all_is_quiet(time: Time) -> None:
+    calls = Calls()
+    engine = later_engine(time, drain=calls)
+    engine.wake("drain", "a", in_seconds(20))
+    engine.run_until_quiet([("drain", "b")])
+    assert (calls.count, time.waits) == ({"b": 1}, [])
+    assert engine.later == {("drain", "a"): in_seconds(20)}
+
+
+def test_of_several_times_the_earliest_counts(time: Time) -> None:
+    calls = Calls()
+    engine = later_engine(time, drain=calls)
+    for seconds in (40, 20, 30):
+        engine.wake("drain", "a", in_seconds(seconds))
+    engine.run_until_over(lambda: None)
+    assert (calls.count, time.now) == ({"a": 1}, in_seconds(20))
+
+
+def test_a_long_wait_is_cut_into_minutes_in_which_is_asked_what_there_is_to_do(time: Time) -> None:
+    calls, quiet = Calls(), Counter[str]()
+
+    def when_quiet() -> None:
+        quiet["times"] += 1
+        if quiet["times"] == 2:
+            engine.wake("drain", "found")
+
+    engine = later_engine(time, drain=calls)
+    engine.wake("drain", "a", in_seconds(150))
+    engine.run_until_over(when_quiet)
+    assert calls.order == ["found", "a"]
+    assert time.waits == [60, 60, 30]
+    assert quiet["times"] == 5, "at first, after each minute, after each call"
+
+
+def test_what_is_found_when_all_is_quiet_is_worked_on_before_it_is_over(time: Time) -> None:
+    calls, found = Calls(), ["b", "a"]
+
+    def when_quiet() -> None:
+        if found:
+            engine.wake("drain", found.pop(), in_seconds(10))
+
+    engine = later_engine(time, drain=calls)
+    engine.run_until_over(when_quiet)
+    assert calls.order == ["a", "b"]
+
+
+def test_a_call_may_have_itself_called_again_later(time: Time) -> None:
+    calls = Calls()
+
+    def drain(key: str) -> None:
+        calls(key)
+        if calls.count[key] < 3:
+            engine.wake("drain", key, time.now + timedelta(seconds=30))
+
+    engine = later_engine(time, drain=drain)
+    engine.wake("drain", "a")
+    engine.run_until_over(lambda: None)
+    assert (calls.count, time.now) == ({"a": 3}, in_seconds(60))
+
+
+def test_a_stuck_key_does_not_hold_up_what_falls_due_meanwhile() -> None:
+    begun, drained = threading.Event(), threading.Event()
+
+    def drain(key: str) -> None:
+        if key == "stuck":
+            begun.set()
+            passed(drained)
+        else:
+            passed(begun)
+            drained.set()
+
+    engine = engine_of(threads=2, drain=drain)
+    engine.wake("drain", "stuck")
+    engine.wake("drain", "due", datetime.now(UTC) + timedelta(milliseconds=50))
+    engine.run_until_over(lambda: None)
+    assert drained.is_set()
+
+
+def test_a_wake_from_outside_ends_the_wait() -> None:
+    calls = Calls()
+    engine = engine_of(drain=calls)
+    waiting = threading.Event()
+
+    def wake() -> None:
+        passed(waiting)
+        engine.wake("drain", "far", datetime.now(UTC))
+
+    thread = threading.Thread(target=wake)
+    thread.start()
+    engine.wake("drain", "far", datetime.now(UTC) + timedelta(hours=1))
+    engine.run_until_over(waiting.set)
+    thread.join()
+    assert calls.count == {"far": 1}
+
+
+def test_an_interrupt_ends_the_wait_at_once_and_begins_nothing() -> None:
+    calls = Calls()
+    engine = engine_of(drain=calls)
+
+    def interrupt() -> None:
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    engine.wake("drain", "far", datetime.now(UTC) + timedelta(hours=1))
+    threading.Timer(0.05, interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        engine.run_until_over(lambda: None)
+    assert (calls.count, engine.is_stopping) == ({}, True)
+
+
+def test_a_failure_ends_the_wait_for_what_comes_later(time: Time) -> None:
+    calls = Calls()
+
+    def drain(key: str) -> None:
+        calls(key)
+        raise Bug(key)
+
+    engine = later_engine(time, drain=drain)
+    engine.wake("drain", "soon", in_seconds(10))
+    engine.wake("drain", "late", in_seconds(3600))
+    with pytest.raises(Bug, match="soon"):
+        engine.run_until_over(lambda: None)
+    assert (calls.count, time.now) == ({"soon": 1}, in_seconds(10))
+
+
+def test_a_wait_costs_no_processor_time() -> None:
+    engine = engine_of(drain=lambda _: None)
+    engine.wake("drain", "a", datetime.now(UTC) + timedelta(seconds=0.5))
+    before = process_time()
+    engine.run_until_over(lambda: None)
+    assert process_time() - before < 0.2
 
 
 IDLE_RUN = """

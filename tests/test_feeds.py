@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
@@ -18,8 +20,9 @@ from hypothesis import strategies as st
 from autopublish.articles import normalise_link
 from autopublish.errors import ComposeError, FeedMalformed, FeedUnreachable
 from autopublish.feeds.dates import parse_date
+from autopublish.feeds.entries import LINK_LENGTH
 from autopublish.feeds.fetch import LIMIT_BYTES, Fetched, fetch
-from autopublish.feeds.parse import LINK_LENGTH, parse
+from autopublish.feeds.parse import parse
 from autopublish.models import Document, Feed, FeedSettings, Item, Validators
 from autopublish.net import Client
 from autopublish.posts import safe_link
@@ -338,9 +341,13 @@ def test_a_file_over_the_limit_is_refused(tmp_path: Path, client: Client) -> Non
 # --- documents -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", sorted(DATA.glob("*.xml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted(path for path in DATA.iterdir() if path.suffix != ".json"), ids=lambda path: path.stem
+)
 def test_a_document_gives_the_articles_beside_it(path: Path) -> None:
     document = asdict(read(path.read_bytes()))
+    assert len(document.pop("item_digests")) == 8 * len(document["items"])
+    assert document.pop("cut") == 0
     stated = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     assert json.loads(json.dumps(document, default=lambda moment: moment.isoformat())) == stated
 
@@ -362,7 +369,7 @@ def test_a_document_gives_the_articles_beside_it(path: Path) -> None:
             marks=pytest.mark.fault("F11"),
             id="F11 maintenance page in XML",
         ),
-        pytest.param(b'{"error": "maintenance"}', "not a feed", marks=pytest.mark.fault("F11"), id="F11 JSON"),
+        pytest.param(b'{"error": "maintenance"}', "not a feed: JSON", marks=pytest.mark.fault("F11"), id="F11 JSON"),
         pytest.param(b"<opml><body/></opml>", "not a feed", id="another XML document"),
         pytest.param(b"<channel/>", "not a feed", id="looks like RSS and is not"),
     ],
@@ -427,7 +434,9 @@ def test_a_document_with_a_usual_flaw_is_read_whole(body: bytes) -> None:
 
 @pytest.mark.fault("F13")
 def test_f13_of_many_items_the_first_500_are_read_and_the_rest_is_told() -> None:
+    started = time.process_time()
     document = read(rss(*(f"<guid>{number}</guid><title>t</title>" for number in range(20_000))))
+    assert time.process_time() - started < 3
     assert [item.guid for item in document.items] == [str(number) for number in range(500)]
     assert document.partial is not None
     assert "20000" in document.partial
@@ -487,6 +496,16 @@ def test_f15_nothing_outside_a_document_is_opened(doctype: str, site: FeedSite, 
         pytest.param(rss("<a>" * 100_000), "deep", id="depth"),
         pytest.param(rss("<category>c</category>" * 20_000), "elements", id="elements of an item"),
         pytest.param(rss("</x>" + "<category>c</category>" * 20_000), "not well-formed", id="broken and large"),
+        pytest.param(
+            rss("").replace(b"<item>", b"<category>c</category>" * 20_000 + b"<item>"),
+            "elements outside of items",
+            id="elements outside of items",
+        ),
+        pytest.param(
+            rss(*[""] * 500).replace(b"<channel>", b"<channel a='" + b"x" * 100_000 + b"'>"),
+            "tags of more than",
+            id="tags that are read again with each item",
+        ),
     ],
 )
 def test_f16_a_document_that_costs_too_much_is_refused_at_once(body: bytes, words: str) -> None:
@@ -502,6 +521,8 @@ def test_f16_a_document_that_costs_too_much_is_refused_at_once(body: bytes, word
         pytest.param("<!--" * 80_000, id="unclosed comments"),
         pytest.param("<div>" * 60_000, id="nested"),
         pytest.param('<img alt="' * 40_000, id="unclosed attributes"),
+        pytest.param("<img" + " " * 100_000 + '"', id="blanks in a tag"),
+        pytest.param("<img a" + " " * 100_000 + '"', id="blanks after an attribute"),
         pytest.param("The post " * 40_000, id="beginnings of a footer"),
         pytest.param("[...] " * 60_000, id="endings of an excerpt"),
         pytest.param(" " * 400_000, id="blanks"),
@@ -893,6 +914,169 @@ def test_f28_a_date_that_is_not_sure_is_none(text: str) -> None:
 @pytest.mark.fault("F28")
 def test_f28_an_item_with_an_unreadable_date_has_none() -> None:
     assert only(rss("<title>T</title><pubDate>2025-13-01T00:00:00Z</pubDate>")).published is None
+
+
+def test_what_one_item_holds_does_not_spoil_the_next() -> None:
+    body = rss(
+        "<title>A</title><description>x<summary>y</summary></description>"
+        "<x:a xmlns:x='http://search.yahoo.com/mrss/'/><svg/>",
+        "<title>B</title><description>&lt;b&gt;Bold&lt;/b&gt;</description><x:title xmlns:x='urn:x'>C</x:title>",
+    )
+    alone = rss(
+        "<title>B</title><description>&lt;b&gt;Bold&lt;/b&gt;</description><x:title xmlns:x='urn:x'>C</x:title>"
+    )
+    assert read(body).items[1] == only(alone)
+
+
+def test_an_item_that_the_parser_fails_on_costs_no_other() -> None:
+    broken = "<textinput><link>x</link></textinput>"
+    document = read(rss("<title>A</title>", broken, "<title>B</title>"))
+    assert [item.title for item in document.items] == ["A", "B"]
+    assert document.partial == "1 item could not be read"
+    with pytest.raises(FeedMalformed, match="the parser failed"):
+        read(rss(broken))
+
+
+@pytest.mark.parametrize("empty", ["<item/>", "<item a='/>'/>", "<item></item>", "<item></item\n>"])
+def test_an_empty_item_ends_where_it_ends(empty: str) -> None:
+    body = WHOLE.replace(b"<item>", f"{empty}<item>".encode(), 1)
+    assert [item.title for item in read(body).items] == ["", "One", "Two"]
+    cut_short = body[: body.index(b"<title>One")]
+    assert [item.title for item in read(cut_short).items] == [""]
+
+
+@pytest.mark.fault("H04")
+def test_h04_a_footer_with_an_unusable_link_does_no_harm() -> None:
+    footer = "<p>A</p><p><a href='http://[x'>T</a> <a href='mailto:a'>S</a></p>"
+    item = only(rss(f"<link>https://n.example/a</link><description><![CDATA[{footer}]]></description>"))
+    assert item.text == "A\n\nT S"
+
+
+def test_a_footer_is_found_after_letters_that_grow_in_lower_case() -> None:
+    footer = "<p>The post <a href='https://n.example/a'>T</a> is on <a href='https://n.example/'>S</a></p>"
+    body = rss(f"<link>https://n.example/a</link><description><![CDATA[<p>{'İ' * 9}</p>{footer}]]></description>")
+    assert only(body).text == "İ" * 9
+
+
+# --- JSON Feed -------------------------------------------------------------------------------------------------------
+
+
+def json_feed(*items: object, version: str = "https://jsonfeed.org/version/1.1", **fields: object) -> bytes:
+    """A JSON Feed with these items."""
+    return json.dumps({"version": version, "title": "S", "items": items, **fields}).encode()
+
+
+@pytest.mark.parametrize(
+    "version", ["https://jsonfeed.org/version/1", "https://jsonfeed.org/version/1.1", "http://jsonfeed.org/version/1/"]
+)
+@pytest.mark.parametrize("content_type", ["application/feed+json", "text/html", None])
+def test_a_json_feed_is_known_by_its_first_byte(version: str, content_type: str | None) -> None:
+    body = b"\xef\xbb\xbf\r\n " + json_feed({"id": "1", "title": "é"}, version=version)
+    assert only(body, content_type=content_type).title == "é"
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        pytest.param(json_feed(version="https://jsonfeed.org/version/2"), "version that is not known", id="version 2"),
+        pytest.param(json_feed(version="https://other.example/1"), "does not say which version", id="another format"),
+        pytest.param(b'{"version": 1, "items": []}', "does not say which version", id="a number as version"),
+        pytest.param(json_feed()[:-1], "broken or cut short", id="cut short"),
+        pytest.param(json_feed()[:-2] + b", }", "broken or cut short", id="broken"),
+        pytest.param(json_feed().replace(b"[]", b'{"a": 1}'), "without a list of items", id="items are no list"),
+        pytest.param(json_feed().replace(b"[]", b"[" * 100_000 + b"]" * 100_000), "nested too deep", id="nested"),
+        pytest.param(
+            json_feed().replace(b"[]", b'[{"a": ' + b'{"a": ' * 900 + b"1" + b"}" * 901 + b"]"), "", id="nested less"
+        ),
+        pytest.param(json_feed().replace(b"[]", b"[" + b"{}," * 400_000 + b"{}]"), "brackets and commas", id="bomb"),
+    ],
+)
+@pytest.mark.fault("F16")
+def test_f16_json_that_is_no_feed_or_costs_too_much_is_refused(body: bytes, words: str) -> None:
+    started = time.process_time()
+    if words:
+        with pytest.raises(FeedMalformed, match=words):
+            read(body)
+    else:
+        assert len(read(body).items) == 1
+    assert time.process_time() - started < 1
+
+
+@pytest.mark.parametrize(
+    ("written", "guid"),
+    [
+        ('"a"', "a"),
+        ("7", "7"),
+        ("1.50", "1.50"),
+        ("1e400", "1e400"),
+        ("1" * 5000, "1" * 5000),
+        ("null", None),
+        ('" "', None),
+    ],
+    ids=["text", "number", "fraction", "too large", "long", "none", "blank"],
+)
+def test_an_id_is_taken_as_it_is_written(written: str, guid: str | None) -> None:
+    assert only(json_feed({"id": "?"}).replace(b'"?"', written.encode())).guid == guid
+
+
+@pytest.mark.fault("H04")
+@pytest.mark.parametrize("address", _UNUSABLE)
+def test_h04_a_link_of_json_that_is_no_web_address_stays_as_it_is_written(address: str) -> None:
+    assert only(json_feed({"id": "1", "url": address})).link == address
+
+
+@pytest.mark.parametrize(
+    ("item", "field", "value"),
+    [
+        pytest.param({"url": "/a"}, "link", "https://feeds.example/a", id="relative link"),
+        pytest.param({"url": "", "external_url": "https://o.example/"}, "link", "https://o.example/", id="elsewhere"),
+        pytest.param({"url": 7, "external_url": None}, "link", "https://feeds.example/a/7", id="a number as link"),
+        pytest.param({"url": ["x"]}, "link", None, id="a list as link"),
+        pytest.param({"title": "<b> &amp; B"}, "title", "<b> &amp; B", id="a title is plain text"),
+        pytest.param({"title": "A\x00\ud800\x1b[1mB"}, "title", "A[1mB", id="characters that no text may hold"),
+        pytest.param({"content_html": "<p>A</p><script>x</script>"}, "text", "A", id="HTML"),
+        pytest.param({"content_text": "<p>A\nB"}, "text", "<p>A\nB", id="text"),
+        pytest.param({"content_html": "", "content_text": "A"}, "text", "A", id="text where HTML is empty"),
+        pytest.param({"summary": "S", "content_text": "A"}, "summary", "S", id="summary"),
+        pytest.param({"content_text": "A"}, "summary", "A", id="no summary"),
+        pytest.param({"authors": [{"name": ""}, "x"], "author": {"name": "B"}}, "author", "B", id="author of 1.0"),
+        pytest.param({"authors": "x"}, "author", "F", id="author of the feed"),
+        pytest.param({"tags": ["A", 1, "a", None]}, "categories", ("A", "1"), id="tags"),
+        pytest.param({"tags": "A"}, "categories", (), id="no list of tags"),
+        pytest.param({"language": "xx_Latn"}, "language", "xx-Latn", id="language"),
+        pytest.param({"language": "?"}, "language", None, id="no language"),
+        pytest.param({"attachments": [{"url": "/a.mp3", "mime_type": "audio/mpeg"}]}, "pictures", (), id="no picture"),
+        pytest.param({"image": "data:image/png;base64,x"}, "pictures", (), id="no address of a picture"),
+    ],
+)
+def test_a_field_of_json_is_read_whatever_it_holds(item: dict[str, object], field: str, value: object) -> None:
+    body = json_feed({"id": "1", **item}, authors=[{"name": "F"}])
+    assert getattr(only(body), field) == value
+
+
+def test_keys_that_occur_twice_and_values_that_are_no_items_do_no_harm() -> None:
+    body = json_feed(None, "x", [], {"id": "1"}).replace(b'"title": "S"', b'"title": "X", "title": "S"')
+    document = read(body)
+    assert (document.title, [item.guid for item in document.items]) == ("S", ["1"])
+
+
+@pytest.mark.fault("F13")
+def test_f13_of_many_items_of_json_the_first_500_are_read_and_the_rest_is_told() -> None:
+    document = read(json_feed(*({"id": str(number)} for number in range(3000))))
+    assert [item.guid for item in document.items] == [str(number) for number in range(500)]
+    assert document.partial is not None
+    assert "3000 items, of which 2500 were not read" in document.partial
+
+
+def test_what_reads_json_does_not_load_the_parser_of_xml() -> None:
+    source = (
+        "import sys, autopublish.feeds.fetch, autopublish.feeds.discover\n"
+        "from autopublish.feeds.parse import parse\n"
+        f"document = parse({json_feed({'id': '1'})!r}, url={URL!r}, content_type=None)\n"
+        "assert document.items[0].guid == '1'\n"
+        "assert 'feedparser' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", source], check=True)
 
 
 def test_the_date_of_publication_goes_before_that_of_an_update() -> None:

@@ -945,7 +945,7 @@ def test_a_definite_answer_while_staging_means_what_it_means_while_publishing(pi
 
 def test_the_oldest_goes_first_whatever_the_documents_order(world: World) -> None:
     start(world, "strong")
-    one, two, three = (world.news(name, ago=(9 - place) * MINUTE) for place, name in enumerate(("one", "two", "three")))
+    one, two, three = (world.news(name, ago=(4 - place) * MINUTE) for place, name in enumerate(("one", "two", "three")))
     world.show(two, three, one)
     world.run()
     assert world.posted("strong") == ["zero", "one", "two", "three"]
@@ -1801,6 +1801,36 @@ def test_f25_a_dead_link_that_the_feed_no_longer_shows_stays_held(world: World, 
     row = world.delivery("one", "a", site=site.url(""))
     assert (row.state, row.reason) == (State.HELD, "dead link: the feed no longer shows it")
     assert (asked_for(site, "/one/"), world.posted("a")) == (asked, [])
+
+
+@pytest.mark.fault("F25")
+def test_f25_a_dead_link_that_the_feed_shows_unchanged_below_news_goes_when_it_answers(
+    world: World, site: FeedSite
+) -> None:
+    dead_link(world, site, "a")
+    published = world.article("one", site=site.url("")).stated
+    assert published is not None
+    same = [replace(news, published=published) for news in site_news(site, world, "old", "one")]
+    assert len(world.feed().item_digests) == 8 * 3, "both could be cut out"
+    world.clock.move(minutes=5)
+    site.script("/feed/", Answer(body=document([*site_news(site, world, "two"), *same], site=site.url(""))))
+    site.script("/one/", Answer(body=b"the page"))
+    world.run()
+    assert world.posted("a") == ["one"]
+
+
+@pytest.mark.fault("F07")
+def test_f07_a_permanent_move_is_learnt_though_all_that_is_read_is_news(world: World, site: FeedSite) -> None:
+    start(world, "strong")
+    world.add_feed(url=site.url("/feed/"))
+    site.script("/feed/", Answer(status=301, headers={"Location": "/moved/"}))
+    news: list[News] = []
+    for name in ("a", "b", "c", "d", "e"):
+        news.insert(0, *site_news(site, world, name))
+        site.script("/moved/", Answer(body=document(news, site=site.url(""))))
+        world.run()
+        world.clock.move(hours=13)
+    assert world.feed().learnt_url == site.url("/moved/")
 
 
 @pytest.mark.fault("F25")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from autopublish.errors import ComposeError
 from autopublish.models import Account, Article, Filter, HashtagRules, Picture, Post, Span, SpanKind
 from autopublish.posts import DEFAULT_TEMPLATE, OUTPUT_CAP, admits, check_template, compose, safe_link
-from autopublish.text import TextLimits, characters, graphemes, utf16_units, weighted
+from autopublish.text import TextLimits, characters, graphemes, unlinked, utf16_units, weighted
 
 NOW = datetime(2026, 11, 24, 7, 0, tzinfo=UTC)
 LINK = "https://news.example/2026/11/peluang-investasi/"
@@ -165,6 +165,39 @@ def test_h03_h06_markup_in_a_title_is_printed_as_it_is(title: str) -> None:
 def test_h08_template_code_in_a_title_is_printed_as_it_is(title: str) -> None:
     made = post("{{ title }} {{ summary }}", title=title, summary=title)
     assert made.text == f"{title} {title}"
+
+
+# --- words of others -------------------------------------------------------------------------------------------------
+
+LINKING = TextLimits(length=200, count=characters, neutralise=unlinked)
+
+
+@pytest.mark.fault("H05")
+def test_h05_words_of_others_are_neutralised_and_the_operators_own_are_not() -> None:
+    template = (
+        "{{ title }} {{ author }} {{ summary }} {{ categories | join }} {{ feed }} @kami {{ link }} {{ hashtags }}"
+    )
+    made = post(
+        template,
+        limits=LINKING,
+        title="@a #Kaltim",
+        author="@b",
+        summary="@c",
+        categories=("@d", "Kaltim"),
+        feeds=("@e",),
+        link="https://news.example/@f/#g",
+    )
+    words = "@|a #|Kaltim @|b @|c @|dKaltim @|e @kami https://news.example/@f/#g #d #Kaltim"
+    assert made.text == words.replace("|", "\u2060")
+    assert [span.value for span in made.spans] == ["https://news.example/@f/#g", "d", "Kaltim"]
+    assert (made.title, made.length) == ("@a #Kaltim", len(made.text))
+
+
+@pytest.mark.parametrize("sign", ["@", "#"])
+def test_what_neutralises_words_counts_and_the_post_still_fits(sign: str) -> None:
+    made = post("{{ title }} {{ link }}", limits=LINKING, title=f"{sign}nama " * 100)
+    assert 190 <= made.length <= 200
+    assert made.text.endswith(LINK)
 
 
 # --- templates -------------------------------------------------------------------------------------------------------

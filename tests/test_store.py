@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -71,7 +72,7 @@ from autopublish.store._codec import (
     to_json,
 )
 from autopublish.store._sqlite import Database
-from autopublish.store._statements import Migration, migrations, newest_version
+from autopublish.store._statements import Migration, migrations, newest_version, statements
 from autopublish.store._store import path_of
 
 T = TypeVar("T")
@@ -310,7 +311,7 @@ def test_what_is_committed_survives_a_power_loss(database: Database) -> None:
 # --- opening ---------------------------------------------------------------------------------------------------------
 
 TABLES = {
-    "meta", "feeds", "hosts", "articles", "aliases", "accounts", "deliveries", "attempts", "events",
+    "meta", "feeds", "hosts", "articles", "aliases", "traces", "accounts", "deliveries", "attempts", "events",
 }  # fmt: skip
 
 
@@ -1244,6 +1245,7 @@ def whole_poll(known: Known) -> Decision:
         seen=((article("a0", link="https://n.example/edited"), (LINK,)),),
         deliveries=(ready("a1"),),
         changes=((was, replace(was, state=State.CANCELLED, reason="filtered: never", changed=NOW + MINUTE)),),
+        traces=(("a1", ("path", "title")), ("a0", ("title",))),
     )
 
 
@@ -1265,8 +1267,8 @@ def test_a_poll_saves_articles_aliases_deliveries_and_validators(store: Store) -
 @pytest.mark.parametrize(
     ("table", "verb"),
     [
-        ("articles", "INSERT"), ("articles", "UPDATE"), ("aliases", "INSERT"), ("deliveries", "INSERT"),
-        ("deliveries", "UPDATE"), ("events", "INSERT"), ("feeds", "UPDATE"),
+        ("articles", "INSERT"), ("articles", "UPDATE"), ("aliases", "INSERT"), ("traces", "INSERT"),
+        ("deliveries", "INSERT"), ("deliveries", "UPDATE"), ("events", "INSERT"), ("feeds", "UPDATE"),
     ],
 )  # fmt: skip
 def test_a_poll_that_cannot_be_written_whole_is_not_written(store: Store, table: str, verb: str) -> None:
@@ -1275,6 +1277,27 @@ def test_a_poll_that_cannot_be_written_whole_is_not_written(store: Store, table:
     before = content(store.path)
     with pytest.raises(StoreError, match="broken"):
         store.save_poll(store.feeds()[0].id, (), whole_poll)
+    assert content(store.path) == before
+
+
+def test_a_trace_leads_to_all_articles_that_left_it_and_each_leaves_it_once(store: Store) -> None:
+    with_ready(store, ready("a0"))
+    store.save_poll(store.feeds()[0].id, (), whole_poll)
+    traced: list[tuple[Article, ...]] = []
+
+    def decide(known: Known) -> Decision:
+        traced.extend(tuple(known.traced(trace)) for trace in ("path", "title", "other"))
+        return Decision(feed=known.feed, traces=(("a1", ("path", "title")),))
+
+    for _ in range(2):
+        traced.clear()
+        store.save_poll(store.feeds()[0].id, (), decide)
+    assert traced == [(store.article("a1"),), (store.article("a0"), store.article("a1")), ()]
+
+
+def test_a_poll_that_decides_to_save_nothing_writes_nothing(store: Store) -> None:
+    before = content(store.path)
+    assert store.save_poll(store.feeds()[0].id, (GUID,), lambda _known: None) is None
     assert content(store.path) == before
 
 
@@ -1638,3 +1661,41 @@ def test_only_attempts_that_may_have_made_a_post_count(store: Store) -> None:
     assert set(store.counted("main", NOW - SECOND)) == {NOW, NOW + 2 * MINUTE}
     assert store.counted("main", NOW) == (NOW + 2 * MINUTE,)
     assert store.counted("side", NOW - SECOND) == ()
+
+
+# --- what a statement costs ------------------------------------------------------------------------------------------
+
+#: The statements that go through a whole table, and why that is fine. Tables of articles, aliases, traces, deliveries,
+#: attempts and events grow without end: no statement of a poll or a drain goes through one of them.
+SCANS = {
+    "accounts_all": "a few accounts",
+    "accounts_release": "a few accounts, when the configuration changed",
+    "feeds_all": "once, when the configuration changed",
+    "feeds_configured": "all of them are wanted, once a round",
+    "feeds_release": "once, when the configuration changed",
+    "hosts_waiting": "the few hosts that ever told us to wait, once a round",
+    "articles_count": "for a person who asks for the status",
+    "articles_like": "for a person who knows a part of a link",
+    "articles_newest": "for a person who asks for the status",
+    "deliveries_count": "for a person who asks for the status",
+    "deliveries_newest": "for a person who lists all",
+}
+
+
+def scanning(store: Store, sql: str) -> bool:
+    with closing(sqlite3.connect(store.path)) as connection:
+        values = dict.fromkeys(re.findall(r":(\w+)", sql))
+        plan = connection.execute(f"EXPLAIN QUERY PLAN {sql}", values).fetchall()
+    return any(detail.startswith("SCAN") for *_, detail in plan)
+
+
+def test_no_statement_goes_through_a_table_that_grows_unless_a_person_asks(store: Store) -> None:
+    assert {name for name, sql in statements().items() if scanning(store, sql)} == set(SCANS)
+
+
+def test_what_is_held_for_a_dead_link_is_found_without_a_look_at_what_is_held_for_other_reasons(store: Store) -> None:
+    with closing(sqlite3.connect(store.path)) as connection:
+        plan = connection.execute(
+            "EXPLAIN QUERY PLAN " + statements()["deliveries_dead_link"], {"feed": "f"}
+        ).fetchall()
+    assert any("deliveries_held (reason=?)" in detail for *_, detail in plan)

@@ -24,6 +24,7 @@ from autopublish.text import (
     graphemes,
     html_to_text,
     shorten,
+    unlinked,
     utf16_units,
     weighted,
 )
@@ -238,6 +239,37 @@ def test_links_count_as_written_where_no_length_is_fixed() -> None:
 )
 def test_a_text_fits_by_units_and_by_bytes(limits: TextLimits, text: str, fits: bool) -> None:
     assert limits.fits(text) is fits
+
+
+# --- words of others -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.fault("H05")
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        pytest.param("kata @wali dan @wali@news.example", "kata @|wali dan @|wali@news.example", id="mentions"),
+        pytest.param(
+            "(@wali), “@wali” é@wali /@wali =@wali", "(@|wali), “@|wali” é@|wali /@|wali =@|wali", id="before"
+        ),
+        pytest.param("＠wali @日本", "＠|wali @|日本", id="full width and other scripts"),
+        pytest.param("warga@news.example, 5 @ 7", "warga@news.example, 5 @ 7", id="addresses and prices"),
+        pytest.param("ikut #IKN ＃IKN #2026jaya", "ikut #|IKN ＃|IKN #|2026jaya", id="hashtags"),
+        pytest.param("juara #1, C#, a/#b &#38;", "juara #1, C#, a/#b &#38;", id="no hashtags"),
+        pytest.param("@", "@|", id="before what comes next"),
+        pytest.param("#", "#|", id="before a word that comes next"),
+        pytest.param("Biasa saja", "Biasa saja", id="nothing"),
+    ],
+)
+def test_h05_signs_of_others_are_followed_by_a_word_joiner(words: str, expected: str) -> None:
+    assert unlinked(words) == expected.replace("|", "\u2060")
+
+
+@pytest.mark.fault("H06")
+@given(HARD_TEXT)
+def test_h06_a_reader_sees_the_same(text: str) -> None:
+    cleaned = clean(text)
+    assert clean(unlinked(cleaned)) == cleaned
 
 
 # --- shorten ---------------------------------------------------------------------------------------------------------

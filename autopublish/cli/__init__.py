@@ -19,7 +19,8 @@ COMMANDS = {
     "status": ("status:status", "Show feeds, accounts, what waits and what needs a person."),
     "why": ("status:why", "Say for each account what became of an article, and why."),
     "deliveries": ("deliveries:deliveries", "List deliveries, and decide about those that wait for a person."),
-    "config": ("config:config", "Check the configuration."),
+    "accounts": ("accounts:accounts", "List accounts, pause them, and let them go on."),
+    "config": ("config:config", "Check the configuration, or print its schema for editors."),
     "platforms": ("platforms:platforms", "List the platforms, or show what one needs and does."),
 }
 

@@ -22,6 +22,7 @@ from autopublish.models import AccountState, Delivery, Standing, State
 DONE, FAILED, WRONG = 0, 1, 2
 
 DEFAULT_FILE = "autopublish.yaml"
+STOPPED = "stopped; what was being sent has been recorded, and the next run goes on"
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -66,7 +67,7 @@ def in_words(command: _Command) -> _Command:
             say(f"the feed cannot be read: {error}")
             raise SystemExit(FAILED) from None
         except KeyboardInterrupt:
-            say("stopped; what was being sent has been recorded, and the next run goes on")
+            say(STOPPED)
             raise SystemExit(FAILED) from None
         except BrokenPipeError:
             # The reader of our output went away; that is its good right.
@@ -77,6 +78,16 @@ def in_words(command: _Command) -> _Command:
             raise SystemExit(FAILED) from None
 
     return wrapped  # type: ignore[return-value] # the same signature, which Callable[..., Any] cannot say
+
+
+def user() -> str:
+    """The user's name; in a container a user may have a number only."""
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"
 
 
 def say(words: str) -> None:

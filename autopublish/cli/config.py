@@ -1,4 +1,4 @@
-"""`autopublish config`: check the configuration."""
+"""`autopublish config`: check the configuration, or print its schema."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from autopublish.errors import SecretError
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def config() -> None:
-    """Check the configuration."""
+    """Check the configuration, or print its schema for editors."""
 
 
 @config.command()
@@ -50,3 +50,12 @@ def check(config: Path, *, as_json: bool) -> None:
             click.echo(f"{config}: good ({feeds} feed{'s' * (feeds != 1)}, {accounts} account{'s' * (accounts != 1)})")
     if missing:
         raise SystemExit(WRONG)
+
+
+@config.command()
+@in_words
+def schema() -> None:
+    """Print the JSON Schema of the file, from which editors complete, check and explain its keys."""
+    from autopublish.config import file_schema
+
+    print_json(file_schema())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -24,6 +22,7 @@ from autopublish.cli._common import (
     say,
     state_in_words,
     table,
+    user,
 )
 from autopublish.models import Delivery, State
 
@@ -204,7 +203,7 @@ def _batch(app: App, account: str | None, reason: str | None, state: State) -> l
 
 
 def _apply(app: App, rows: list[Delivery], move: Callable[[Delivery, str, datetime], Delivery], done: str) -> bool:
-    who, failed = _who(), False
+    who, failed = user(), False
     for row in rows:
         try:
             moved = move(row, who, app.now())
@@ -224,11 +223,3 @@ def _apply(app: App, rows: list[Delivery], move: Callable[[Delivery, str, dateti
             say(f"{row.id[:8]} ({row.account}) changed meanwhile: look again with `autopublish deliveries list`")
             failed = True
     return failed
-
-
-def _who() -> str:
-    """The user's name; in a container a user may have a number only."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"user {os.getuid()}"

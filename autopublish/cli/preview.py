@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from autopublish.app import glance
-from autopublish.cli._common import config_option, in_words, json_option, plain, print_json
+from autopublish.cli._common import config_option, in_words, json_option, plain, print_json, say
 
 if TYPE_CHECKING:
     from autopublish.pipeline import Draft, Previewed
@@ -31,10 +31,11 @@ if TYPE_CHECKING:
 def preview(target: str | None, config: Path, most: int, *, as_json: bool) -> None:
     """Show the posts that articles would become; writes and sends nothing.
 
-    TARGET is the address of a feed or of an article; without it the configured feeds are shown. The address of a feed
-    is enough: without a configuration file each built-in network is shown with the default template.
+    TARGET is the address of a feed, of an article or of a site, whose feed is found; without it the configured feeds
+    are shown. An address is enough: without a configuration file each built-in network is shown with the default
+    template.
     """
-    shown = glance(config, target, most=most)
+    shown = glance(config, target, most=most, tell=say)
     if as_json:
         print_json([_document(one) for one in shown])
         return
@@ -62,6 +63,7 @@ def _draft(draft: Draft) -> dict[str, object]:
         "room": post.room if post else None,
         "shortened": list(post.shortened) if post else [],
         "reason": draft.refusal or draft.problem,
+        "note": draft.note,
     }
 
 
@@ -76,4 +78,6 @@ def _show(one: Previewed) -> None:
         click.secho(f"  {draft.account} ({draft.platform}), {draft.post.length} of {draft.post.room}{given}", fg="cyan")
         for line in plain(draft.post.text).split("\n"):
             click.echo(f"    | {line}".rstrip())
+        if draft.note:
+            click.echo(f"    note: {plain(draft.note)}")
     click.echo()

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from autopublish.app import RunReport, build
+from autopublish.app import End, Feeds, RunReport, build
 from autopublish.cli._common import (
     DONE,
     FAILED,
+    STOPPED,
     config_option,
     in_words,
     is_terminal,
@@ -40,17 +41,24 @@ _SHORT = 40
 
 @click.command()
 @config_option
+@click.option("--due", is_flag=True, help="Poll only the feeds that are due by their `every`.")
+@click.option("--wait", is_flag=True, help="Stay until nothing is left that goes on without a person; may take hours.")
 @json_option
 @in_words
-def run(config: Path, *, as_json: bool) -> None:
+def run(config: Path, *, due: bool, wait: bool, as_json: bool) -> None:
     """Poll the feeds, post what is due, look at what is unknown, then stop.
 
     In a pipe only what changed or newly needs a person is printed, so that cron mails nothing else.
+
+    With --wait the feeds are polled once; then it waits for what goes on by itself (a delay, a rate window, a network
+    that is away, an outcome to be looked up) and works on it when its time has come. All that while other runs on this
+    store do nothing and say that it is at work. Ctrl-C or SIGTERM end it in order.
     """
     app = build(config)
+    feeds, end = Feeds.DUE if due else Feeds.ALL, End.WHEN_QUIET if wait else End.AT_ONCE
     try:
         with watching(wanted=not as_json) as watch, _ending_on_sigterm():
-            report = app.run(watch=watch)
+            report = app.run(watch=watch, feeds=feeds, end=end)
     except StoreBusy as error:
         if as_json:
             print_json(document((), (), {}, {}, busy=str(error)))
@@ -62,6 +70,8 @@ def run(config: Path, *, as_json: bool) -> None:
         print_json(document(report.polled, report.changed, report.standings, reasons))
     else:
         _show(report)
+    if report.stopped:
+        say(STOPPED)
     raise SystemExit(exit_code(report))
 
 

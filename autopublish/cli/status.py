@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from autopublish.app import App, look
+from autopublish.cli import accounts
 from autopublish.cli._common import (
     FAILED,
     config_option,
@@ -26,7 +27,7 @@ from autopublish.cli._common import (
 from autopublish.models import Article, Delivery, State
 
 if TYPE_CHECKING:
-    from autopublish.models import Feed, Standing
+    from autopublish.models import Feed
 
 _WAITS_FOR_PERSON = (State.HELD, State.NEEDS_REVIEW, State.REJECTED)
 
@@ -52,7 +53,7 @@ def _document(app: App) -> dict[str, object]:
         "store": str(app.store.path),
         "articles": app.store.count_articles(),
         "feeds": [_feed(feed) for feed in app.store.feeds()],
-        "accounts": [_account(standing) for standing in app.store.standings().values()],
+        "accounts": [accounts.document(standing) for standing in app.store.standings().values()],
         "deliveries": [
             {"account": count.account, "state": count.state.value, "reason": count.reason, "count": count.count}
             for count in app.store.counts()
@@ -72,17 +73,6 @@ def _feed(feed: Feed) -> dict[str, object]:
     }
 
 
-def _account(standing: Standing) -> dict[str, object]:
-    return {
-        "account": standing.account,
-        "platform": standing.platform,
-        "state": standing.state.value,
-        "reason": standing.reason,
-        "not_before": standing.not_before.isoformat() if standing.not_before else None,
-        "identity": standing.identity.name if standing.identity else None,
-    }
-
-
 def _show(app: App) -> None:
     zone, now = ZoneInfo(app.config.timezone), app.now()
     feeds = [
@@ -91,17 +81,8 @@ def _show(app: App) -> None:
     ]
     table(feeds, ["feed", "last good poll", "health", "address"])
     click.echo()
+    accounts.show(app)
     counts = app.store.counts()
-    accounts = []
-    for name, standing in app.store.standings().items():
-        waiting = sum(one.count for one in counts if one.account == name and one.state is State.READY)
-        posted = sum(one.count for one in counts if one.account == name and one.state is State.POSTED)
-        note = standing.reason or ""
-        if standing.not_before is not None and standing.not_before > now:
-            note = f"waits until {local(standing.not_before, zone)} {note}".strip()
-        who = standing.identity.name if standing.identity else "not asked yet"
-        accounts.append([name, standing.platform, who, standing.state.value, str(posted), str(waiting), note])
-    table(accounts, ["account", "platform", "who", "state", "posted", "waiting", "note"])
     people = [one for one in counts if one.state in _WAITS_FOR_PERSON]
     unknown = sum(one.count for one in counts if one.state is State.VERIFYING)
     click.echo()

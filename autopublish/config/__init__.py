@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from autopublish import __version__
 from autopublish.errors import ConfigError, Problem
@@ -59,6 +59,13 @@ def load(path: Path) -> Config:
     from autopublish.config._build import build
 
     return build(source, path=path, digest=_digest(source))
+
+
+def file_schema() -> dict[str, Any]:
+    """The JSON Schema of a file (draft 2020-12), from which editors complete; it knows every platform that loads."""
+    from autopublish.config._editor import file_schema
+
+    return file_schema()
 
 
 def resolve_secrets(account: Account, *, base: Path) -> tuple[BaseModel, bytes]:

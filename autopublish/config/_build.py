@@ -13,7 +13,7 @@ from autopublish.config import Config
 from autopublish.config._report import Path as KeyPath
 from autopublish.config._report import Report, keys_of, unknown_key
 from autopublish.config._schema import AccountKeys, Context, FeedKeys, TopKeys, check_name, suggest
-from autopublish.config._secrets import check_secrets, transform
+from autopublish.config._secrets import check_secrets, is_secret, reveal, transform
 from autopublish.config._yaml import Node, Place, read
 from autopublish.errors import ConfigError
 from autopublish.models import Account, FeedSettings
@@ -37,6 +37,7 @@ def build(source: bytes, *, path: Path, digest: str) -> Config:
     context["feeds"] = frozenset(_section(root, "feeds"))
     accounts = _Accounts(root, context, report).build()
     _warn_of_short_ages(accounts, feeds, root, report)
+    _warn_of_one_login(accounts, root, report)
     if report.problems or top is None:
         raise ConfigError(*report.problems)
     return Config(
@@ -259,3 +260,35 @@ def _warn_of_short_ages(
             path = ("accounts", account.name, "max_age")
             words = f'shorter than "every" of the feed {slow.name}: what it shows may be stale before it is posted'
             report.warn(root.find(path).key, path, words)
+
+
+def _warn_of_one_login(accounts: tuple[Account, ...], root: Node, report: Report) -> None:
+    """A warning for each account that posts as an earlier one does: what both take is there twice."""
+    seen: dict[object, list[Account]] = {}
+    for account in accounts:
+        others = seen.setdefault(_login(account), [])
+        double = next((one for one in others if _share_a_feed(one, account)), None)
+        if double is not None:
+            path = ("accounts", account.name)
+            words = f'logs in as "{double.name}" does: what both take is posted there twice'
+            report.warn(root.find(path).key, path, words)
+        others.append(account)
+
+
+def _login(account: Account) -> object:
+    """What the file says of who is logged in: the platform, what it cannot do without, and the secrets.
+
+    One token may serve two channels, which differ in a key that the platform needs; a title or a number differs in
+    nothing that matters here.
+    """
+    fields = type(account.settings).model_fields
+    said = {
+        name: str(transform(getattr(account.settings, name), lambda value, _: reveal(value)))
+        for name, field in fields.items()
+        if field.is_required() or is_secret(field.annotation)
+    }
+    return account.platform, tuple(sorted(said.items()))
+
+
+def _share_a_feed(one: Account, other: Account) -> bool:
+    return not one.feeds or not other.feeds or not {*one.feeds}.isdisjoint(other.feeds)

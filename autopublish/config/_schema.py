@@ -1,6 +1,8 @@
 """What may stand in the file: pydantic models of its keys, every value given as text.
 
-Defaults are those of `autopublish.models`. Errors are `ValueError` with the words that a person reads.
+Defaults are those of `autopublish.models`. Errors are `ValueError` with the words that a person reads. What a value
+looks like stands beside its parser, and what a key means in the comment above it: `_editor.py` makes the JSON Schema
+for editors of both.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from pydantic import (
     Field,
     PlainValidator,
     ValidationInfo,
+    WithJsonSchema,
     model_validator,
 )
 
@@ -56,6 +59,22 @@ _LONGEST = timedelta(days=3650)
 _SHORTEST_POLL = timedelta(seconds=30)
 #: A pattern is compiled at start and run on every article.
 _PATTERN_LENGTH = 1000
+
+#: What values look like, without what stands around them.
+_NAME = r"[A-Za-z0-9_-]{1,64}"
+_DURATION = r"\d{1,9}(?:\.\d{1,3})? ?[smhdw]"
+_RATE = rf"0*[1-9]\d{{0,5}} ?/ ?(?:{'|'.join(_PERIODS)}|{_DURATION})"
+_FIRST_RUN = r"\s*(?:none|all|newest +[1-9]\d{0,4}|since +\d{4}\S*(?: \S+)?)\s*"
+_CONTACT = r"(https?://|mailto:)?[^\s@<>()]+(@[^\s@<>()]+)?"
+_LANGUAGE = r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*"
+
+
+def form(pattern: str, *examples: str) -> WithJsonSchema:
+    """For editors: text of this form."""
+    return WithJsonSchema({"type": "string", "pattern": f"^(?:{pattern})$", "examples": [*examples]})
+
+
+NAME_FORM = {"pattern": f"^{_NAME}$"}
 
 
 class Context(TypedDict):
@@ -96,12 +115,12 @@ def parse_duration(value: object) -> timedelta:
     Raises:
         ValueError: it is no such text, or longer than ten years.
     """
-    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,3})?) ?([smhdw])", value, re.ASCII) if isinstance(value, str) else None
-    if match is None:
+    if not isinstance(value, str) or not re.fullmatch(_DURATION, value, re.ASCII):
         raise ValueError("expected a number with its unit s, m, h, d or w, such as 90s, 5m, 24h or 2d")
-    if float(match[1]) * _UNITS[match[2]].total_seconds() > _LONGEST.total_seconds():
+    number, unit = float(value[:-1]), _UNITS[value[-1]]
+    if number * unit.total_seconds() > _LONGEST.total_seconds():
         raise ValueError("expected at most 3650d")
-    return float(match[1]) * _UNITS[match[2]]
+    return number * unit
 
 
 def _parse_rate(value: object) -> RateWindow:
@@ -158,7 +177,7 @@ def _as_list(value: object) -> object:
 
 def check_name(value: str) -> str | None:
     """Why no feed or account can have this name, None if it can."""
-    if re.fullmatch(r"[A-Za-z0-9_-]{1,64}", value, re.ASCII):
+    if re.fullmatch(_NAME, value, re.ASCII):
         return None
     return "expected a name of at most 64 letters (a to z), digits, - and _"
 
@@ -196,13 +215,13 @@ def _place_store(value: str, info: ValidationInfo) -> str:
 
 
 def _check_contact(value: str) -> str:
-    if not re.fullmatch(r"(https?://|mailto:)?[^\s@<>()]+(@[^\s@<>()]+)?", value) or not re.search(r"@|://", value):
+    if not re.fullmatch(_CONTACT, value) or not re.search(r"@|://", value):
         raise ValueError("expected a mail address or a URL, where the admin of a site finds you")
     return value
 
 
 def _check_language(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*", value):
+    if not re.fullmatch(_LANGUAGE, value):
         raise ValueError("expected a language tag, such as id, en or pt-BR")
     return value
 
@@ -298,13 +317,38 @@ def _strip_hash(value: str) -> str:
 
 
 Text = Annotated[str, AfterValidator(_check_text)]
-Texts = Annotated[tuple[Text, ...], BeforeValidator(_as_list)]
-Duration = Annotated[timedelta, PlainValidator(parse_duration, json_schema_input_type=str)]
-Rate = Annotated[RateWindow, PlainValidator(_parse_rate, json_schema_input_type=str)]
-Language = Annotated[str, AfterValidator(_check_language)]
+Texts = Annotated[tuple[Text, ...], BeforeValidator(_as_list, json_schema_input_type=Text | tuple[Text, ...])]
+Duration = Annotated[timedelta, PlainValidator(parse_duration), form(_DURATION, "90s", "5m", "24h", "2d")]
+Delay = Annotated[
+    timedelta,
+    PlainValidator(parse_duration),
+    BeforeValidator(_zero),
+    WithJsonSchema({"anyOf": [{"type": "string", "pattern": f"^(?:{_DURATION}|none|0)$"}, {"const": 0}]}),
+]
+Rate = Annotated[RateWindow, PlainValidator(_parse_rate), form(_RATE, "12/hour", "100/day", "3/10m")]
+Rule = Annotated[
+    FirstRunRule,
+    PlainValidator(_parse_first_run),
+    form(_FIRST_RUN, "none", "all", "newest 3", "since 2026-01-31"),
+]
+Language = Annotated[str, AfterValidator(_check_language), form(_LANGUAGE, "id", "en", "pt-BR")]
+Languages = Annotated[
+    tuple[Language, ...], BeforeValidator(_as_list, json_schema_input_type=Language | tuple[Language, ...])
+]
 Hashtag = Annotated[str, AfterValidator(_strip_hash)]
-Hashtags = Annotated[tuple[Hashtag, ...], BeforeValidator(_as_list)]
+Hashtags = Annotated[tuple[Hashtag, ...], BeforeValidator(_as_list, json_schema_input_type=Text | tuple[Text, ...])]
 Template = Annotated[str, AfterValidator(_check_text), AfterValidator(_check_template)]
+Source = Literal["categories", "tags"]
+Url = Annotated[
+    str,
+    AfterValidator(_place_url),
+    # A scheme of another kind; `C:` and the port of `localhost:80` are none.
+    form(
+        r"(?:[Hh][Tt]{2}[Pp][Ss]?://|[Ff][Ii][Ll][Ee]:|(?![A-Za-z][A-Za-z0-9+.-]*:(?!\d))).+",
+        "https://news.example/feed/",
+        "./feed.xml",
+    ),
+]
 
 
 # --- keys ------------------------------------------------------------------------------------------------------------
@@ -319,30 +363,54 @@ class Keys(BaseModel):
 class TopKeys(Keys):
     """The keys at the top of the file that are single values."""
 
+    #: What dates without an offset are in; a name such as Europe/Berlin or Asia/Makassar.
     timezone: Annotated[str, AfterValidator(_check_zone)] = "UTC"
-    store: Annotated[str, AfterValidator(_place_store), Field(validate_default=True)] = "sqlite:///autopublish.db"
-    contact: Annotated[str, AfterValidator(_check_contact)] | None = None
+    #: Where autopublish remembers what it has seen and posted: three slashes and a path beside this file, or four and
+    #: an absolute one.
+    store: Annotated[
+        str,
+        AfterValidator(_place_store),
+        Field(validate_default=True),
+        form("sqlite:///.+", "sqlite:///autopublish.db", "sqlite:////var/lib/autopublish/autopublish.db"),
+    ] = "sqlite:///autopublish.db"
+    #: Where the admin of a site that you read finds you: a mail address or a URL; sent with each request.
+    contact: (
+        Annotated[str, AfterValidator(_check_contact), form(f"(?=.*(?:@|://)){_CONTACT}", "webmaster@news.example")]
+        | None
+    ) = None
 
 
 class FeedKeys(Keys):
     """One feed."""
 
-    url: Annotated[str, AfterValidator(_place_url)]
+    #: The feed's address (WordPress has it at /feed/), or the path of a local file.
+    url: Url
+    #: How often it is read; at least 30s.
     every: Annotated[Duration, AfterValidator(_check_every)] = _FEED.every
-    first_run: Annotated[FirstRunRule, PlainValidator(_parse_first_run, json_schema_input_type=str)] = _FEED.first_run
+    #: What the first reading posts: none (all it shows is recorded as known), all, newest 3, or since 2026-01-31.
+    first_run: Rule = _FEED.first_run
+    #: Whether it may have an address in your own network.
     allow_private: bool = _FEED.allow_private
+    #: The language of its articles, where the feed names a wrong one.
     language: Language | None = _FEED.language
 
 
 class HashtagKeys(Keys):
     """How categories and tags become hashtags."""
 
-    sources: Annotated[tuple[Literal["categories", "tags"], ...], BeforeValidator(_as_list), Field(alias="from")] = (
-        "categories",
-    )
+    #: Where they come from; WordPress puts categories and tags in one list.
+    sources: Annotated[
+        tuple[Source, ...],
+        BeforeValidator(_as_list, json_schema_input_type=Source | tuple[Source, ...]),
+        Field(alias="from"),
+    ] = ("categories",)
+    #: How many at most.
     most: Annotated[int, Field(ge=0, le=30)] = _HASHTAGS.most
+    #: On each post.
     always: Hashtags = _HASHTAGS.always
+    #: Categories that make no hashtag.
     never: Hashtags = _HASHTAGS.never
+    #: Category: hashtag.
     aliases: dict[Text, Hashtag] = Field(default_factory=dict)
 
     def rules(self) -> HashtagRules:
@@ -353,11 +421,17 @@ class HashtagKeys(Keys):
 
 
 class FilterKeys(Keys):
-    """A rule over articles."""
+    """A rule over articles: each line that is set is one condition, any of its values fulfils it."""
 
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
+    #: Categories or tags of the article.
     categories: Texts = ()
+    #: Whole words or phrases in title, summary or text.
     words: Texts = ()
+    #: Who wrote it.
     authors: Texts = ()
+    #: A regular expression that is searched in title, summary and text.
     matching: Annotated[str, AfterValidator(_check_pattern)] | None = None
 
     @model_validator(mode="after")
@@ -374,18 +448,44 @@ class FilterKeys(Keys):
 class AccountKeys(Keys):
     """What every account may say, whatever its platform; `defaults` may say the same."""
 
+    #: The post. Short of room, the summary gives way, then the title, then hashtags; never the link.
     template: Template = _ACCOUNT.template
+    #: How categories and tags become hashtags.
     hashtags: HashtagKeys = HashtagKeys()
-    feeds: Annotated[tuple[Annotated[str, AfterValidator(_check_feed)], ...], BeforeValidator(_as_list)] = ()
+    #: From which feeds; all by default.
+    feeds: Annotated[
+        tuple[Annotated[str, AfterValidator(_check_feed)], ...],
+        BeforeValidator(_as_list, json_schema_input_type=Text | tuple[Text, ...]),
+    ] = ()
+    #: Only articles that fulfil each line that is set.
     only: FilterKeys | None = None
+    #: Never articles that fulfil one of these lines.
     never: FilterKeys | None = None
-    delay: Annotated[Duration, BeforeValidator(_zero)] = _ACCOUNT.delay
-    max_age: Annotated[Duration | None, BeforeValidator(_none), AfterValidator(_check_age)] = _ACCOUNT.max_age
-    burst: Annotated[Annotated[int, Field(ge=1)] | None, BeforeValidator(_none)] = _ACCOUNT.burst
-    at_most: Annotated[tuple[Rate, ...], BeforeValidator(_as_rates)] = _ACCOUNT.at_most
+    #: How long an article waits, so that an editor can still correct it.
+    delay: Delay = _ACCOUNT.delay
+    #: An article seen longer ago is held for a person instead of being posted; none switches it off.
+    max_age: Annotated[
+        Duration | None,
+        BeforeValidator(_none, json_schema_input_type=Duration | Literal["none"]),
+        AfterValidator(_check_age),
+    ] = _ACCOUNT.max_age
+    #: How many posts may wait before the older ones are held for a person; none switches it off.
+    burst: Annotated[
+        Annotated[int, Field(ge=1)] | None,
+        BeforeValidator(_none, json_schema_input_type=Annotated[int, Field(ge=1)] | Literal["none"]),
+    ] = _ACCOUNT.burst
+    #: How fast it posts at most: one rate, or a list; none switches it off.
+    at_most: Annotated[
+        tuple[Rate, ...],
+        BeforeValidator(_as_rates, json_schema_input_type=Rate | tuple[Rate, ...] | Literal["none"]),
+    ] = _ACCOUNT.at_most
+    #: How long after a broken call its post may still appear; the platform's own time by default.
     settle: Duration | None = _ACCOUNT.settle
+    #: What becomes of a post of which nobody can say whether it went out.
     on_unknown: OnUnknown = _ACCOUNT.on_unknown
-    languages: Annotated[tuple[Language, ...], BeforeValidator(_as_list)] = _ACCOUNT.languages
+    #: The languages of the posts; the article's by default.
+    languages: Languages = _ACCOUNT.languages
+    #: Whether the account's server may have an address in your own network.
     allow_private: bool = _ACCOUNT.allow_private
 
     def over(self, defaults: AccountKeys) -> AccountKeys:

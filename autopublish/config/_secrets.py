@@ -32,6 +32,8 @@ _KINDS = {
         "credential: is followed by the name of a credential of the service manager, as in credential:x_token",
     ),
 }
+#: A whole reference, for the editors that know no more than patterns.
+REFERENCE = "|".join(f"{kind}:{pattern}" for kind, (pattern, _) in _KINDS.items())
 _LITERAL = (
     "expected a reference, never the secret itself: env:NAME, file:PATH or credential:NAME; "
     "if the file was ever shared, ask the network for a new secret"
@@ -67,7 +69,7 @@ def check_secrets(settings: type[BaseModel], node: Node, path: KeyPath, report: 
 
 def _check_field(annotation: object, node: Node, path: KeyPath, report: Report, base: Path) -> Node:
     """The value of one key, of a secret, a collection of secrets, or a mapping with secrets in it."""
-    if _is_secret(annotation):
+    if is_secret(annotation):
         return _check_leaves(node, path, report, base)
     if isinstance(node.value, tuple):
         return node.with_value(tuple(_check_field(annotation, child, path, report, base) for child in node.value))
@@ -76,9 +78,9 @@ def _check_field(annotation: object, node: Node, path: KeyPath, report: Report, 
     return node
 
 
-def _is_secret(annotation: object) -> bool:
+def is_secret(annotation: object) -> bool:
     """Whether SecretStr stands in the annotation itself, not only in a model that it names."""
-    return annotation is SecretStr or any(_is_secret(part) for part in get_args(annotation))
+    return annotation is SecretStr or any(is_secret(part) for part in get_args(annotation))
 
 
 def _check_leaves(node: Node, path: KeyPath, report: Report, base: Path) -> Node:
@@ -147,13 +149,14 @@ def resolve(settings: BaseModel, account: str, *, base: Path) -> tuple[BaseModel
 
     resolved = transform(settings, follow)
     assert isinstance(resolved, BaseModel)
-    said = transform(resolved, lambda value, _: _reveal(value))
+    said = transform(resolved, lambda value, _: reveal(value))
     assert isinstance(said, BaseModel)
     written = said.model_dump(include=settings.model_fields_set, warnings=False)
     return resolved, json.dumps(written, sort_keys=True, default=str).encode()
 
 
-def _reveal(value: object) -> object:
+def reveal(value: object) -> object:
+    """The value, or what a secret holds: in the file's own settings a reference, never the secret itself."""
     return value.get_secret_value() if isinstance(value, SecretStr) else value
 
 

@@ -1,36 +1,55 @@
 """The local engine: one machine, one pool of threads, and for each key one call at a time.
 
 A key woken while it is being worked on is called once more afterwards. A stuck account or feed holds one thread and
-delays no other.
+delays no other. What is woken for a later time is called then, if the engine still runs; it may be called too early or
+once too often, and what is called finds out what there is to do.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from threading import Condition
 
 #: Verbs that may be broken off anywhere and only be repeated.
 REPEATABLE = frozenset({"poll"})
 #: Slow hosts and networks are waited for in so many threads; more only cost (the interpreter lock is handed over).
 THREADS = 8
+#: So long is waited at once: clocks jump, machines sleep, and commands change the store meanwhile.
+MOST_WAIT_SECONDS = 60.0
 
 Key = tuple[str, str]
 
 
 class LocalEngine:
-    """Calls `handlers[verb](key)` for each key that was woken, until all is quiet."""
+    """Calls `handlers[verb](key)` for each key that was woken.
 
-    def __init__(self, *, threads: int = THREADS) -> None:
+    `clock` tells whether a later time has come, and `wait`, called while nothing runs, waits so many seconds for the
+    condition to change.
+    """
+
+    def __init__(
+        self,
+        *,
+        threads: int = THREADS,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        wait: Callable[[Condition, float], object] = Condition.wait,
+    ) -> None:
         #: What is called for each verb.
         self.handlers: dict[str, Callable[[str], None]] = {}
         self._threads = threads
+        self._clock = clock
+        self._wait = wait
         self._queue: deque[Key] = deque()
+        self._later: dict[Key, datetime] = {}
         self._running: set[Key] = set()
         self._again: set[Key] = set()
         #: How many handlers are at work now.
         self._begun = 0
         self._failure: BaseException | None = None
+        #: Called whenever all is quiet; None: then the work is over.
+        self._when_quiet: Callable[[], None] | None = None
         # Re-entrant: an interrupt may come while this very thread holds it.
         self._changed = Condition()
 
@@ -39,18 +58,26 @@ class LocalEngine:
         """Whether a handler raised or the program was interrupted: nothing new is begun."""
         return self._failure is not None
 
-    def wake(self, verb: str, key: str) -> None:
-        """Ask for one call; several before it begins are one."""
+    @property
+    def later(self) -> dict[Key, datetime]:
+        """What is to be called at a later time, and when."""
+        with self._changed:
+            return dict(self._later)
+
+    def wake(self, verb: str, key: str, at: datetime | None = None) -> None:
+        """Ask for one call, now or at `at`; several before it begins are one, the earliest."""
         with self._changed:
             job = (verb, key)
-            if job in self._running:
+            if at is not None:
+                self._later[job] = min(at, self._later.get(job, at))
+            elif job in self._running:
                 self._again.add(job)
             elif job not in self._queue:
                 self._queue.append(job)
-                self._changed.notify()
+            self._changed.notify()
 
     def run_until_quiet(self, jobs: Iterable[Key] = ()) -> None:
-        """Work until nothing is woken and nothing runs.
+        """Work until nothing is woken for now and nothing runs.
 
         Raises:
             BaseException: the first that a handler raised; what was running then has ended, the rest was not begun.
@@ -65,6 +92,20 @@ class LocalEngine:
                 raise self._failure
         if self._queue:
             self._run_in_threads()
+
+    def run_until_over(self, when_quiet: Callable[[], None]) -> None:
+        """Work until nothing is woken, be it for later, and nothing runs.
+
+        `when_quiet` is called each time that nothing runs, once a minute at least; it may wake what it finds to do.
+
+        Raises:
+            BaseException: as `run_until_quiet`.
+        """
+        self._when_quiet = when_quiet
+        try:
+            self._run_in_threads()
+        finally:
+            self._when_quiet = None
 
     def _run_in_threads(self) -> None:
         from concurrent.futures import ThreadPoolExecutor
@@ -84,13 +125,42 @@ class LocalEngine:
     def _hand_out(self, submit: Callable[[Callable[[Key], None], Key], object]) -> None:
         with self._changed:
             while True:
+                self._bring_up_what_is_due()
                 while self._queue and len(self._running) < self._threads and self._failure is None:
                     job = self._queue.popleft()
                     self._running.add(job)
                     submit(self._work, job)
-                if not self._running:
+                if self._running:
+                    self._pause()
+                elif not self._goes_on():
                     return
-                self._changed.wait()
+                elif not self._queue:
+                    self._pause()
+
+    def _bring_up_what_is_due(self) -> None:
+        if not self._later:
+            return
+        now = self._clock()
+        for job in [job for job, at in self._later.items() if at <= now]:
+            del self._later[job]
+            self.wake(*job)
+
+    def _goes_on(self) -> bool:
+        """Whether anything is left to do or to wait for, now that nothing runs."""
+        if self._failure is not None or self._when_quiet is None:
+            return False
+        self._when_quiet()
+        return bool(self._queue or self._later)
+
+    def _pause(self) -> None:
+        """Until something ends, is woken or falls due."""
+        if not self._later:
+            self._changed.wait()
+            return
+        seconds = (min(self._later.values()) - self._clock()).total_seconds()
+        if seconds > 0:
+            wait = Condition.wait if self._running else self._wait
+            wait(self._changed, min(seconds, MOST_WAIT_SECONDS))
 
     def _work(self, job: Key) -> None:
         with self._changed:

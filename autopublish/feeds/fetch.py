@@ -28,7 +28,7 @@ TRUSTED_AFTER = timedelta(seconds=5)
 
 LONGEST_WAIT = timedelta(days=7)
 
-_ACCEPT = "application/rss+xml, application/atom+xml, application/feed+json;q=0.9, application/xml;q=0.8, */*;q=0.5"
+ACCEPT = "application/rss+xml, application/atom+xml, application/feed+json;q=0.9, application/xml;q=0.8, */*;q=0.5"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +97,7 @@ def _get(feed: Feed, client: net.Client, now: datetime) -> Fetched:
     try:
         reply = client.get(
             feed.address,
-            headers={"Accept": _ACCEPT, **asked},
+            headers={"Accept": ACCEPT, **asked},
             limit_bytes=LIMIT_BYTES,
             allow_private=feed.settings.allow_private,
         )

@@ -1,7 +1,7 @@
 """Bytes as they came -> a bounded UTF-8 document that a parser can be given.
 
-One expat pass checks the limits, counts the items and finds where a document that was cut short was last whole. It
-knows of feeds only what an item is called; `parse` makes articles of what is left.
+One expat pass checks the limits, finds each item with its names, and where a document that was cut short was last
+whole. It knows of feeds only what an item, a guid and a link are called; `xmlfeed` makes items of what it finds.
 """
 
 from __future__ import annotations
@@ -14,17 +14,46 @@ from html.entities import html5
 from xml.parsers import expat
 
 from autopublish.errors import FeedMalformed
+from autopublish.feeds.cut import MOST_SEEN
 
 #: Beyond these only bombs were seen; feedparser's time is quadratic in attributes and in elements of one item.
 MOST_ATTRIBUTES = 100
 MOST_DEEP = 200
 MOST_ELEMENTS_IN_ITEM = 1000
 
-#: Items on top of the document that are read.
-MOST_ITEMS = 500
+#: The same outside of items, where an RSS 1.0 document names each of them once.
+MOST_ELEMENTS_AROUND = 5000
+#: In bytes of the tags around an item, which are read again with each.
+MOST_AROUND_BYTES = 20_000
 
 #: What expat cannot vouch for is parsed only up to this size, since nothing bounds the time that it takes.
 MOST_MALFORMED_BYTES = 200_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Around:
+    """The tags that stand open around an item."""
+
+    opening: bytes
+    closing: bytes
+    #: What their xml:base say, the outermost first.
+    bases: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """One item of a document: where it stands, and its names as they are written, unresolved."""
+
+    start: int
+    end: int
+    around: Around
+    #: Around and on the item.
+    bases: tuple[str, ...]
+    guid: str | None
+    #: The guid may be the address of the page too.
+    guid_is_link: bool
+    #: The address that the item states as its page.
+    link: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,26 +61,48 @@ class Checked:
     """A document that is safe to parse: UTF-8, from its root element on, without declaration and DOCTYPE."""
 
     data: bytes
-    #: The guid of each item as it is written, unresolved; None if expat could not read the document.
-    guids: tuple[str | None, ...] | None = None
-    #: The address that each item states as its page, as it is written; None as with `guids`.
-    links: tuple[str | None, ...] | None = None
+    #: The items, of many the first `cut.MOST_SEEN`; None if expat could not read the document.
+    spans: tuple[Span, ...] | None = None
+    #: How many items there are.
+    count: int = 0
+    #: From here to here are the items beyond `spans`.
+    rest: tuple[int, int] = (0, 0)
     #: Why some items may be missing.
     partial: str | None = None
 
 
-def check(body: bytes, content_type: str | None) -> Checked:
-    """The document in `body`, without items that are not whole.
+def check(text: bytes) -> Checked:
+    """The document in `text`, which `to_utf8` has made, without an item that is not whole.
 
     Raises:
         FeedMalformed: it is no feed, is over a limit, or is broken and large.
     """
-    data = _from_root(to_utf8(body, content_type))
+    data = _from_root(text)
     scan, error = _scanned(data)
     if error is not None and error.code not in _CUT_SHORT:
         data = _mended(data)
         scan, error = _scanned(data)
-    return _bounded(data, scan) if error is None else _repaired(data, scan, error)
+    return _checked(data, scan) if error is None else _repaired(data, scan, error)
+
+
+def item_bytes(checked: Checked, span: Span) -> bytes:
+    """The item as it is written, from its start tag to its end tag."""
+    return checked.data[span.start : span.end]
+
+
+def alone(checked: Checked, span: Span) -> bytes:
+    """A document with nothing but the item and the tags around it."""
+    return span.around.opening + item_bytes(checked, span) + span.around.closing
+
+
+def frame(checked: Checked) -> bytes:
+    """The document without any item."""
+    holes = [(span.start, span.end) for span in checked.spans or ()]
+    if checked.rest[1]:
+        holes.append(checked.rest)
+    ends = [0, *(end for _, end in holes)]
+    starts = [*(start for start, _ in holes), len(checked.data)]
+    return b"".join(checked.data[end:start] for end, start in zip(ends, starts, strict=True))
 
 
 # --- encoding --------------------------------------------------------------------------------------------------------
@@ -94,8 +145,30 @@ def to_utf8(body: bytes, content_type: str | None) -> bytes:
     A byte order mark decides; then UTF-8 where the bytes are such, whatever is declared, since no other text happens to
     be; then what the header says, what the document says, and windows-1252, which cannot fail.
     """
-    text = _decoded(body, content_type)
-    return _FORBIDDEN.sub("", text).encode("utf-8")
+    if _is_allowed_utf8(body):
+        return body
+    return allowed(_decoded(body, content_type)).encode("utf-8")
+
+
+_CONTROLS = bytes(code for code in range(0x20) if code not in b"\t\n\r")
+_NONCHARACTERS = ("\ufffe".encode(), "\uffff".encode())
+
+
+def _is_allowed_utf8(body: bytes) -> bool:
+    """Whether the body can stay as it is, which most can."""
+    if body.startswith(codecs.BOM_UTF8) or len(body.translate(None, _CONTROLS)) < len(body):
+        return False
+    if any(one in body for one in _NONCHARACTERS):
+        return False
+    try:
+        return body.isascii() or bool(body.decode())
+    except UnicodeDecodeError:
+        return False
+
+
+def allowed(text: str) -> str:
+    """The text without the characters that no document may hold."""
+    return _FORBIDDEN.sub("", text)
 
 
 def _decoded(body: bytes, content_type: str | None) -> str:
@@ -155,6 +228,16 @@ _ITEMS = frozenset(("item", "entry"))
 #: In the order of their strength.
 _GUIDS = ("id", "atom:id", "guid")
 _LINKS = ("link", "atom:link")
+_TAG = re.compile(rb"""<[^"'>]*+(?:(?:"[^"]*+"|'[^']*+')[^"'>]*+)*+>""")
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """An element outside of items that is not closed yet."""
+
+    name: str
+    start: int
+    bases: tuple[str, ...]
 
 
 class _Scan:
@@ -164,24 +247,30 @@ class _Scan:
         self._data = data
         self._parser = expat.ParserCreate("utf-8")
         self._parser.buffer_text = True
-        self._parser.StartElementHandler = self._start
-        self._parser.EndElementHandler = self._end
-        self._stack: list[str] = []
-        #: Depth of the item that is open.
-        self._item_depth: int | None = None
+        self._parser.StartElementHandler = self._start_around
+        self._parser.EndElementHandler = self._end_around
+        #: What is open outside of items, and how many elements were.
+        self._stack: list[_Open] = []
+        self._elements_around = 0
+        #: What is open around items, by the start of the innermost element.
+        self._arounds: dict[int, Around] = {}
+        #: Of the item that is open: its start, how many of its elements are open and were, and its names.
+        self._start = 0
+        self._level = 0
         self._elements = 0
+        self._bases: tuple[str, ...] = ()
+        self._guid: str | None = None
         self._guid_name = ""
-        #: What the text that is being read comes to, and its pieces.
-        self._named: list[str | None] = []
+        self._guid_is_link = False
+        self._link: str | None = None
         self._text: list[str] = []
-        self._cut_from: int | None = None
-        self.guids: list[str | None] = []
-        self.links: list[str | None] = []
+        self.spans: list[Span] = []
         #: Items that ended.
-        self.whole = 0
-        #: Offset after the last of them, and what was open around it.
+        self.count = 0
+        #: Start of the first item that is too far down, and the end of the last one that ended with what closes it.
+        self.rest_start = 0
         self.last_end = 0
-        self.around: tuple[str, ...] = ()
+        self.closing = b""
 
     def run(self) -> None:
         """The document is well-formed and within the limits.
@@ -199,66 +288,130 @@ class _Scan:
 
     def closed(self) -> bytes:
         """The document up to its last whole item, with what is open around it closed."""
-        return self._data[: self.last_end] + "".join(f"</{name}>" for name in reversed(self.around)).encode()
+        return self._data[: self.last_end] + self.closing
 
-    def without_surplus(self, data: bytes) -> bytes:
-        """The document without the items that are too many."""
-        return data if self._cut_from is None else data[: self._cut_from] + data[self.last_end :]
+    # --- outside of items --------------------------------------------------------------------------------------------
 
-    def _start(self, name: str, attributes: dict[str, str]) -> None:
-        self._stack.append(name)
-        depth = len(self._stack)
-        if len(attributes) > MOST_ATTRIBUTES:
-            raise FeedMalformed(f"refused: an element with more than {MOST_ATTRIBUTES} attributes")
-        if depth > MOST_DEEP:
-            raise FeedMalformed(f"refused: elements nested more than {MOST_DEEP} deep")
-        if self._item_depth is not None:
-            self._start_inside(name, attributes, depth - self._item_depth)
-        elif depth > 1 and name.rpartition(":")[2].lower() in _ITEMS:
-            self._start_item(depth)
+    def _start_around(self, name: str, attributes: dict[str, str]) -> None:
+        _check_element(attributes, len(self._stack) + 1)
+        if self._stack and name.rpartition(":")[2].lower() in _ITEMS:
+            self._start_item(attributes)
+            return
+        self._elements_around += 1
+        if self._elements_around > MOST_ELEMENTS_AROUND:
+            raise FeedMalformed(f"refused: more than {MOST_ELEMENTS_AROUND} elements outside of items")
+        bases = _with_base(self._stack[-1].bases if self._stack else (), attributes)
+        self._stack.append(_Open(name, self._parser.CurrentByteIndex, bases))
 
-    def _start_item(self, depth: int) -> None:
-        self._item_depth, self._elements, self._guid_name = depth, 0, ""
-        if len(self.guids) == MOST_ITEMS:
-            self._cut_from = self._parser.CurrentByteIndex
-        self.guids.append(None)
-        self.links.append(None)
+    def _end_around(self, name: str) -> None:
+        self._stack.pop()
 
-    def _start_inside(self, name: str, attributes: dict[str, str], level: int) -> None:
+    def _around(self) -> Around:
+        start = self._stack[-1].start
+        if start not in self._arounds:
+            tags = [_TAG.match(self._data, element.start) for element in self._stack]
+            opening = b"".join(tag[0] for tag in tags if tag)
+            if len(opening) > MOST_AROUND_BYTES:
+                raise FeedMalformed(f"refused: tags of more than {MOST_AROUND_BYTES} bytes around an item")
+            closing = "".join(f"</{element.name}>" for element in reversed(self._stack)).encode()
+            # One at a time: items that stand together share it, and a document may have one parent for each.
+            self._arounds = {start: Around(opening=opening, closing=closing, bases=self._stack[-1].bases)}
+        return self._arounds[start]
+
+    # --- inside an item ----------------------------------------------------------------------------------------------
+
+    def _start_item(self, attributes: dict[str, str]) -> None:
+        self._start = self._parser.CurrentByteIndex
+        self._level, self._elements = 1, 0
+        self._bases = _with_base(self._stack[-1].bases, attributes)
+        # RSS 1.0: https://web.resource.org/rss/1.0/spec#s5.5
+        self._guid, self._guid_name, self._guid_is_link = attributes.get("rdf:about", "").strip() or None, "", False
+        self._link = None
+        self._parser.StartElementHandler = self._start_inside
+        self._parser.EndElementHandler = self._end_inside
+
+    def _start_inside(self, name: str, attributes: dict[str, str]) -> None:
+        self._level += 1
         self._elements += 1
+        if len(attributes) > MOST_ATTRIBUTES or len(self._stack) + self._level > MOST_DEEP:
+            _check_element(attributes, len(self._stack) + self._level)
         if self._elements > MOST_ELEMENTS_IN_ITEM:
             raise FeedMalformed(f"refused: an item with more than {MOST_ELEMENTS_IN_ITEM} elements")
-        known = name.lower()
-        if level == 1 and known in _GUIDS and (not self._guid_name or known == "guid"):
+        if self._level == 2:
+            self._start_field(name.lower(), attributes)
+
+    def _start_field(self, known: str, attributes: dict[str, str]) -> None:
+        if known in _GUIDS and (not self._guid_name or known == "guid"):
             self._guid_name = known
-            self._read_into(self.guids)
-        elif level == 1 and known in _LINKS:
+            self._guid_is_link = attributes.get("isPermaLink", "true") == "true"
+            self._read_text()
+        elif known in _LINKS:
             self._start_link(attributes)
 
     def _start_link(self, attributes: dict[str, str]) -> None:
         """The last link to the page counts, as for feedparser; one with `href` has no text."""
         if "href" not in attributes:
-            self._read_into(self.links)
+            self._read_text()
         elif attributes.get("rel", "alternate") == "alternate" and "html" in attributes.get("type", "text/html"):
-            self.links[-1] = attributes["href"].strip() or None
+            self._link = attributes["href"].strip() or None
 
-    def _read_into(self, named: list[str | None]) -> None:
-        self._named, self._text = named, []
+    def _read_text(self) -> None:
+        self._text = []
         self._parser.CharacterDataHandler = self._text.append
 
-    def _end(self, name: str) -> None:
-        depth = len(self._stack)
-        self._stack.pop()
-        if self._item_depth is None:
-            return
-        if depth == self._item_depth + 1 and self._parser.CharacterDataHandler is not None:
+    def _end_inside(self, name: str) -> None:
+        self._level -= 1
+        if self._level == 0:
+            self._end_item()
+        elif self._level == 1 and self._parser.CharacterDataHandler is not None:
             self._parser.CharacterDataHandler = None
-            self._named[-1] = "".join(self._text).strip() or None
-        elif depth == self._item_depth:
-            self._item_depth = None
-            self.whole += 1
-            self.last_end = self._data.index(b">", self._parser.CurrentByteIndex) + 1
-            self.around = tuple(self._stack)
+            text = "".join(self._text).strip() or None
+            if name.lower() in _LINKS:
+                self._link = text
+            else:
+                self._guid = text
+
+    def _end_item(self) -> None:
+        self._parser.StartElementHandler = self._start_around
+        self._parser.EndElementHandler = self._end_around
+        around, end = self._around(), self._item_end()
+        self.count += 1
+        self.last_end, self.closing = end, around.closing
+        if self.count > MOST_SEEN:
+            self.rest_start = self.rest_start or self._start
+            return
+        self.spans.append(
+            Span(
+                start=self._start,
+                end=end,
+                around=around,
+                bases=self._bases,
+                guid=self._guid,
+                guid_is_link=self._guid_is_link,
+                link=self._link,
+            )
+        )
+
+    def _item_end(self) -> int:
+        """Offset after the item: expat stands at the end tag, or behind an element that is one empty tag."""
+        position = self._parser.CurrentByteIndex
+        if not self._elements:
+            tag = _TAG.match(self._data, self._start)
+            if tag and tag.end() == position and tag[0].endswith(b"/>"):
+                return position
+        return self._data.index(b">", position) + 1
+
+
+def _check_element(attributes: dict[str, str], depth: int) -> None:
+    if len(attributes) > MOST_ATTRIBUTES:
+        raise FeedMalformed(f"refused: an element with more than {MOST_ATTRIBUTES} attributes")
+    if depth > MOST_DEEP:
+        raise FeedMalformed(f"refused: elements nested more than {MOST_DEEP} deep")
+
+
+def _with_base(bases: tuple[str, ...], attributes: dict[str, str]) -> tuple[str, ...]:
+    base = attributes.get("xml:base") or attributes.get("base")
+    return (*bases, base) if base else bases
 
 
 def _scanned(data: bytes) -> tuple[_Scan, expat.ExpatError | None]:
@@ -270,17 +423,9 @@ def _scanned(data: bytes) -> tuple[_Scan, expat.ExpatError | None]:
     return scan, None
 
 
-def _bounded(data: bytes, scan: _Scan, partial: str | None = None) -> Checked:
-    count = scan.whole
-    if count > MOST_ITEMS:
-        partial = f"{count} items, of which the first {MOST_ITEMS} were read"
-    read = min(count, MOST_ITEMS)
-    return Checked(
-        data=scan.without_surplus(data),
-        guids=tuple(scan.guids[:read]),
-        links=tuple(scan.links[:read]),
-        partial=partial,
-    )
+def _checked(data: bytes, scan: _Scan, partial: str | None = None) -> Checked:
+    rest = (scan.rest_start, scan.last_end) if scan.rest_start else (0, 0)
+    return Checked(data=data, spans=tuple(scan.spans), count=scan.count, rest=rest, partial=partial)
 
 
 # --- repair ----------------------------------------------------------------------------------------------------------
@@ -308,11 +453,11 @@ def _repaired(data: bytes, scan: _Scan, error: expat.ExpatError) -> Checked:
         FeedMalformed: nothing is, or it is too large to be tried.
     """
     if error.code == _JUNK_AFTER:
-        return _bounded(data[: scan.position], scan)
+        return _checked(data[: scan.position], scan)
     if error.code in _CUT_SHORT:
-        if not scan.whole:
+        if not scan.count:
             raise FeedMalformed("the document ends early, before its first item is whole") from error
-        return _bounded(scan.closed(), scan, "the document ends early; the last item may be missing")
+        return _checked(scan.closed(), scan, "the document ends early; the last item may be missing")
     if len(data) > MOST_MALFORMED_BYTES:
         where = f"{expat.errors.messages[error.code]} in line {error.lineno}"
         raise FeedMalformed(f"refused: not well-formed ({where}) and larger than {MOST_MALFORMED_BYTES} bytes")

@@ -1,8 +1,8 @@
 """The whole line: a feed's document in, receipts out. The flow, and who does each step:
 
     poll   fetch      feeds.fetch      conditional GET, bounded, polite
-           parse      feeds.parse      items, cleaned
-           identify   articles         new, known, edited, doubled                        pure
+           parse      feeds.parse      items, cleaned; without those of the last document
+           identify   articles         new, known, edited, moved, doubled                 pure
            route      deliveries       which accounts and when, and why not the others    pure
            save       store            articles, aliases, deliveries, validators          ONE transaction
     - - - - - - - - - - - - - - - - - - - - - - - - - - - - - - - - - - - - - - - - - - - - - - - - -

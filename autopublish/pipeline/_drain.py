@@ -79,6 +79,8 @@ class Line:
     resolution: Resolution
     #: As last written to the store.
     standing: Standing
+    #: The server was asked for its limits in this drain.
+    knows_limits: bool = False
 
 
 class Drainer:
@@ -298,10 +300,12 @@ class Drainer:
         )
         if step.step is Step.CHANGED:
             return self._change(delivery, step.delivery, article)
-        if step.step is Step.LOOK and (go := self._look_first(line, delivery, article)) is not None:
-            return go
         if frozen is not None:
             return self._attempt(line, delivery, article, frozen.post, frozen.stage, frozen)
+        if (go := self._learn_limits(line)) is not None:
+            return go
+        if step.step is Step.LOOK and (go := self._look_first(line, delivery, article)) is not None:
+            return go
         return self._send_new(line, delivery, article)
 
     def _send_new(self, line: Line, delivery: Delivery, article: Article) -> Go:
@@ -333,7 +337,7 @@ class Drainer:
             now=now,
             deadline=line.platform.http.deadline,
         )
-        if not self._store.intend(delivery, row, attempt):
+        if not self._store.intend(delivery, row, attempt, fingerprint=line.standing.fingerprint):
             return self._reread(line)
         outcome = self._publish(line, row, attempt, frozen)
         settled = deliveries.settle(
@@ -353,8 +357,10 @@ class Drainer:
 
     def _reread(self, line: Line) -> Go:
         """Somebody changed the delivery or the account meanwhile: what they did stands."""
+        before = line.standing.fingerprint
         line.standing = self._store.standing(line.account.name)
-        return Go.ON
+        # Where other credentials were confirmed, this connection may be somebody else's.
+        return Go.ON if line.standing.fingerprint == before else Go.STOP
 
     def _publish(
         self, line: Line, delivery: Delivery, attempt: Attempt, frozen: Attempt | None
@@ -383,6 +389,35 @@ class Drainer:
 
     # --- before the first send ---------------------------------------------------------------------------------------
 
+    def _learn_limits(self, line: Line) -> Go | None:
+        """Once in a drain, before a post is composed: the platform has its server's limits; or the end of the drain."""
+        if line.knows_limits:
+            return None
+        error: DeliveryError
+        try:
+            line.platform.learn_limits()
+        except DeliveryError as failure:
+            error = failure
+        except Exception as failure:  # noqa: BLE001 - told and contained
+            tell_bug(log, f"learning the limits failed: account={line.account.name}", failure)
+            error = OutcomeUnknown(f"the program failed on the server's limits: {type(failure).__name__}")
+        else:
+            line.knows_limits = True
+            return None
+        return self._cannot_ask(line, error, "the server's limits could not be learnt")
+
+    def _cannot_ask(self, line: Line, error: DeliveryError, what: str) -> Go:
+        """The account waits, or is blocked where its credentials are refused; its deliveries stay as they are."""
+        now = self._parts.clock()
+        if isinstance(error, Unauthorized):
+            self._save(line, deliveries.block(line.standing, str(error), now))
+            self._trouble(line.standing, str(error))
+        else:
+            wait = error.wait if isinstance(error, RateLimited) else None
+            self._save(line, deliveries.unreachable(line.standing, wait, str(error), now))
+            self._trouble(line.standing, f"{what}: {error}", failed=False)
+        return Go.STOP
+
     def _look_first(self, line: Line, delivery: Delivery, article: Article) -> Go | None:
         """The end of this delivery if it is there already or the look failed; None: send it."""
         now = self._parts.clock()
@@ -397,15 +432,8 @@ class Drainer:
                 return self._change(delivery, deliveries.found_first(delivery, result, now), article)
             case None | Undecided():
                 return None
-            case Unauthorized():
-                self._save(line, deliveries.block(line.standing, str(result), now))
-                self._trouble(line.standing, str(result))
-                return Go.STOP
             case _:
-                wait = result.wait if isinstance(result, RateLimited) else None
-                self._save(line, deliveries.unreachable(line.standing, wait, str(result), now))
-                self._trouble(line.standing, f"could not be looked at before the first send: {result}", failed=False)
-                return Go.STOP
+                return self._cannot_ask(line, result, "could not be looked at before the first send")
 
     def _link_is_dead(self, article: Article) -> bool:
         """Whether a late delivery's link answers 404 or 410; any other answer is no evidence."""

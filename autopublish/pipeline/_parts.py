@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from autopublish.models import Account, Article, Delivery, Post, Resolution, State
 from autopublish.net import Client
@@ -17,6 +17,13 @@ from autopublish.store import Store
 if TYPE_CHECKING:
     from autopublish.media import Pictures
     from autopublish.platforms._base import Platform
+
+
+class Wake(Protocol):
+    """How an engine is asked for one call."""
+
+    def __call__(self, verb: str, key: str, at: datetime | None = None, /) -> None:
+        """Call the verb for the key now, or at a time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +51,8 @@ class Parts:
     #: The platform with its secrets. Raises SecretError.
     connect: Callable[[Account], Connection]
     pictures: Callable[[], Pictures]
-    #: Asks an engine to call a verb for a key: ("poll", feed id) or ("drain", account).
-    wake: Callable[[str, str], None] = field(default=lambda _verb, _key: None)
+    #: Asks an engine to call a verb for a key, now or at a time: ("poll", feed id) or ("drain", account).
+    wake: Wake = field(default=lambda _verb, _key, _at=None: None)
 
 
 def resolution_of(account: Account, platform: Platform) -> Resolution:
@@ -74,7 +81,7 @@ class Polled:
     """How one poll went."""
 
     feed: str
-    #: `new`, `nothing new`, `not modified`, `first poll`, `empty`, `waiting`, `gone`, `failed`.
+    #: `new`, `nothing new`, `not modified`, `first poll`, `empty`, `waiting`, `not due`, `gone`, `failed`.
     status: str
     #: New articles that are not baseline.
     new: int = 0
@@ -141,6 +148,16 @@ class Journal:
         self.watch(f"{delivery.account}: {delivery.state.value.lower()}: {article.title}")
 
     def add_trouble(self, trouble: Trouble) -> None:
-        """Note what an account could not do; the last word counts."""
+        """Note what an account could not do; the last word counts, and what is new in this run stays new."""
         with self._lock:
+            before = self.troubles.get(trouble.account)
+            if before is not None and before.reason == trouble.reason and not before.told_before:
+                trouble = replace(trouble, told_before=False)
             self.troubles[trouble.account] = trouble
+
+    def end_wait(self, account: str) -> None:
+        """What an account only waited for is over."""
+        with self._lock:
+            before = self.troubles.get(account)
+            if before is not None and not before.failed:
+                del self.troubles[account]

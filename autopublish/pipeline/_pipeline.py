@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
+from autopublish import deliveries
 from autopublish.errors import ConfigError, StoreError
 from autopublish.models import AccountState, Feed, State
+from autopublish.pipeline._due import goes_on_at, is_due
 from autopublish.pipeline._links import Links
 from autopublish.pipeline._parts import Journal, Parts, Polled, Trouble, tell_bug
 from autopublish.pipeline._poll import Poller
@@ -29,6 +32,8 @@ class Pipeline:
         self._links = Links(parts)
         self._poller = Poller(parts, self.journal, self._links)
         self._feeds: dict[str, Feed] = {}
+        #: Accounts on which the program itself failed: they do not go on by themselves.
+        self._broken: set[str] = set()
 
     # --- verbs -------------------------------------------------------------------------------------------------------
 
@@ -38,6 +43,18 @@ class Pipeline:
         self._poller.begin_round()
         self._links.begin_round()
         return tuple(self._feeds)
+
+    def begin_due_round(self) -> tuple[str, ...]:
+        """As `begin_round`, but only the feeds that are due by their `every`; the others are noted as `not due`."""
+        self.begin_round()
+        now, due = self._parts.clock(), []
+        for key, feed in self._feeds.items():
+            # One that is gone costs nothing, and is told in each run.
+            if feed.gone or is_due(feed, now):
+                due.append(key)
+            else:
+                self.journal.add_poll(Polled(feed=feed.settings.name, status="not due"))
+        return tuple(due)
 
     def poll(self, feed: str) -> None:
         """Poll one feed of the round."""
@@ -66,6 +83,13 @@ class Pipeline:
             tell_bug(log, f"drain failed: account={account}", error)
             reason = f"the program failed on this account ({type(error).__name__}): please report it"
             self.journal.add_trouble(Trouble(account=account, reason=reason))
+            self._broken.add(account)
+
+    def drain_and_go_on(self, account: str) -> None:
+        """Drain one account, and have it woken when the next of it falls due that goes by itself."""
+        self.journal.end_wait(account)
+        self.drain(account)
+        self._wake_later((account,))
 
     def recover(self) -> int:
         """Settle what a dead process left in the middle of a call; gives how many there were."""
@@ -86,6 +110,30 @@ class Pipeline:
         return Drainer(self._parts, self.journal, self._links, stopping=self._stopping)
 
     # --- what there is to do -----------------------------------------------------------------------------------------
+
+    def wake_waiting(self) -> None:
+        """Have every account woken when it goes on by itself, what a person decided meanwhile included."""
+        self._links.begin_round()
+        self._wake_later(sorted({work.account for work in self._parts.store.work()} - self._broken))
+
+    def _wake_later(self, names: Sequence[str]) -> None:
+        now, store = self._parts.clock(), self._parts.store
+        works, standings = store.work(), store.standings()
+        for name in names:
+            standing = standings.get(name)
+            if standing is None or name in self._broken:
+                continue
+            own = [work for work in works if work.account == name]
+            at = goes_on_at(own, standing, partial(self._paced_until, name, now), now)
+            if at is not None:
+                self._parts.wake("drain", name, at)
+
+    def _paced_until(self, name: str, now: datetime) -> datetime | None:
+        account = self._parts.accounts().get(name)
+        if account is None or not account.at_most:
+            return None
+        since = now - max(window.period for window in account.at_most)
+        return deliveries.pace(account.at_most, self._parts.store.counted(name, since), now)
 
     def accounts_with_work(self) -> tuple[str, ...]:
         """The accounts that have something due now, or are blocked while deliveries wait."""

@@ -9,10 +9,11 @@ from datetime import datetime, timedelta
 from threading import Lock
 from urllib.parse import urlsplit
 
-from autopublish.articles import Identified, candidates, identify, next_feed_state
+from autopublish.articles import Candidate, Identified, candidates, identify, may_be_cut, next_feed_state
 from autopublish.errors import FeedError, FeedUnreachable
 from autopublish.feeds.fetch import Fetched, fetch
-from autopublish.models import Document, Feed, Novelty, State, Validators
+from autopublish.models import Delivery, Document, Feed, Novelty, State, Validators
+from autopublish.pipeline import _cut
 from autopublish.pipeline._links import Links
 from autopublish.pipeline._parts import Journal, Parts, Polled
 from autopublish.pipeline._route import route
@@ -79,23 +80,40 @@ class Poller:
             fetched = fetch(feed, self._parts.client, now)
             if fetched.body is None:
                 return self._unchanged(feed, fetched, now)
-            # Imported here: a run without news must not pay for the parser.
-            from autopublish.feeds.parse import parse
-
-            document = parse(fetched.body, url=fetched.url, content_type=fetched.content_type)
+            return self._read(feed, fetched, now)
         except FeedError as error:
             return self._failed(feed, error, now)
-        if not document.items:
+
+    def _read(self, feed: Feed, fetched: Fetched, now: datetime) -> Polled:
+        """Without the items that were in the last document, unless something hangs on the document as a whole."""
+        dead = self._parts.store.dead_links(feed.id)
+        document = _parsed(fetched, known=b"" if dead else _cut.known_items(feed))
+        if document.cut and not _cut.is_read_alike(feed, document, fetched.url):
+            document = _parsed(fetched)
+        if not document.items and not document.cut:
             return self._empty(feed, now)
-        return self._save(feed, fetched, document, now)
+        if not document.items and document.partial is None:
+            return self._unchanged(feed, fetched, now, _cut.remembered(feed, document, fetched.url, ()))
+        polled = self._save(feed, fetched, document, dead, now)
+        # What was cut out may bear on what was read: then all of it is read.
+        return polled or self._save_whole(feed, fetched, now)
+
+    def _save_whole(self, feed: Feed, fetched: Fetched, now: datetime) -> Polled:
+        polled = self._save(feed, fetched, _parsed(fetched), (), now)
+        if polled is None:
+            raise AssertionError("a document that was read whole leaves nothing open")
+        return polled
 
     # --- nothing to save ---------------------------------------------------------------------------------------------
 
-    def _unchanged(self, feed: Feed, fetched: Fetched, now: datetime) -> Polled:
+    def _unchanged(self, feed: Feed, fetched: Fetched, now: datetime, items: bytes | None = None) -> Polled:
+        """Nothing new: the document that was saved last, or another one with `items` of that and nothing else."""
         moved, note = after_move(feed, fetched, now)
         mark = replace(
             moved,
             validators=fetched.validators,
+            body_hash=fetched.body_hash,
+            item_digests=feed.item_digests if items is None else items,
             first_try=feed.first_try or now,
             last_try=now,
             last_good=now,
@@ -105,7 +123,8 @@ class Poller:
             last_error=None,
         )
         self._mark(mark)
-        self._look_at_dead_links(feed, None)
+        if items is None:
+            self._look_at_dead_links(feed, self._parts.store.dead_links(feed.id), None)
         status = "not modified" if fetched.status == 304 else "nothing new"
         return Polled(feed=feed.settings.name, status=status, reason=note)
 
@@ -152,26 +171,37 @@ class Poller:
 
     # --- news --------------------------------------------------------------------------------------------------------
 
-    def _save(self, feed: Feed, fetched: Fetched, document: Document, now: datetime) -> Polled:
+    def _save(
+        self, feed: Feed, fetched: Fetched, document: Document, dead: Sequence[Delivery], now: datetime
+    ) -> Polled | None:
+        """None, and nothing is saved, if items that were cut out may bear on those that were read."""
         found = candidates(document, feed)
         accounts = self._parts.accounts()
         identified: list[Identified] = []
         notes: list[str] = []
 
-        def decide(known: Known) -> Decision:
-            known = _after_change_of_url(known, now, notes)
-            seen = identify(found, known.articles, known.feed, now)
+        def decide(known: Known) -> Decision | None:
+            if document.cut and known.feed.item_digests != feed.item_digests:
+                return None
+            known, seen = _identified(found, known, document.cut, now, notes)
+            if seen.unsure:
+                return None
             identified.append(seen)
-            after = _read(known.feed, seen, fetched, document, now)
-            if seen.seen:
+            after = _after(known.feed, seen, fetched, document, now)
+            after = replace(
+                after, item_digests=_cut.remembered(feed, document, fetched.url, may_be_cut(found, seen, after))
+            )
+            if seen.seen or seen.cut:
                 after, note = after_move(after, fetched, now)
                 notes.extend([note] if note else [])
             return route(seen, known, accounts, after, now)
 
         aliases = dict.fromkeys(alias for candidate in found for alias in candidate.aliases)
         decision = self._parts.store.save_poll(feed.id, aliases, decide)
+        if decision is None:
+            return None
         self._tell_changes(decision)
-        self._look_at_dead_links(feed, frozenset(seen.article.id for seen in identified[-1].seen))
+        self._look_at_dead_links(feed, dead, frozenset(seen.article.id for seen in identified[-1].seen))
         return _told(feed, document, identified[-1], notes)
 
     def _tell_changes(self, decision: Decision) -> None:
@@ -185,12 +215,12 @@ class Poller:
         for account in sorted(woken):
             self._parts.wake("drain", account)
 
-    def _look_at_dead_links(self, feed: Feed, shown: frozenset[str] | None) -> None:
+    def _look_at_dead_links(self, feed: Feed, dead: Sequence[Delivery], shown: frozenset[str] | None) -> None:
         """What is HELD for a dead link goes on when the link answers while the feed still shows it.
 
         `shown`: the articles of the document; None if it is the one that was read last.
         """
-        for delivery in self._parts.store.dead_links(feed.id):
+        for delivery in dead:
             article = self._parts.store.article(delivery.article)
             if shown is not None and delivery.article not in shown:
                 row = replace(delivery, reason="dead link: the feed no longer shows it", changed=self._parts.clock())
@@ -222,18 +252,29 @@ def after_move(feed: Feed, fetched: Fetched, now: datetime) -> tuple[Feed, str |
     return learnt, f"has moved for good to {target} and is read there from now on; name it under `url`"
 
 
-def _after_change_of_url(known: Known, now: datetime, notes: list[str]) -> Known:
-    """A changed URL whose document shares nothing with the feed's history is a first poll."""
+def _parsed(fetched: Fetched, known: bytes = b"") -> Document:
+    # Imported here: a run without news must not pay for the parser.
+    from autopublish.feeds.parse import parse
+
+    return parse(fetched.body or b"", url=fetched.url, content_type=fetched.content_type, known=known)
+
+
+def _identified(
+    found: Sequence[Candidate], known: Known, cut: int, now: datetime, notes: list[str]
+) -> tuple[Known, Identified]:
+    """What the document comes to, and what is known: nothing of the feed if a changed URL shows none of its history."""
+    seen = identify(found, known.articles, known.feed, now, cut=cut, traced=known.traced)
     feed = known.feed
-    shared = any(feed.settings.name in article.feeds for article in known.articles.values())
+    shared = any(not one.further for one in seen.seen)
     if not feed.url_changed or shared or feed.baseline_at is None:
-        return known
+        return known, seen
     notes.append("the new address shows nothing that was known: it counts as a new feed")
     first_try = feed.first_try or now
-    return replace(known, feed=replace(feed, baseline_at=None, first_try=first_try, last_good=None, newest=None))
+    feed = replace(feed, baseline_at=None, first_try=first_try, last_good=None, newest=None)
+    return replace(known, feed=feed), identify(found, known.articles, feed, now)
 
 
-def _read(feed: Feed, identified: Identified, fetched: Fetched, document: Document, now: datetime) -> Feed:
+def _after(feed: Feed, identified: Identified, fetched: Fetched, document: Document, now: datetime) -> Feed:
     """The feed after a good poll; what was not read whole leaves nothing that could hide the rest."""
     after = replace(
         next_feed_state(feed, identified, now),
@@ -263,6 +304,12 @@ def _told(feed: Feed, document: Document, identified: Identified, noted: Sequenc
     notes = [*noted]
     if identified.first_poll:
         notes.append(_first_poll_in_words(len(identified.found), new))
+    moved = sum(found.novelty is Novelty.MOVED for found in identified.found)
+    if moved:
+        notes.append(
+            f"{moved} articles that were not known are older than the news: the site may have moved. They are held; "
+            "see `autopublish deliveries list`, then `autopublish deliveries cancel --reason moved`, or `approve`"
+        )
     if identified.gap:
         notes.append("articles may have come and gone between two polls: poll more often, or let the feed show more")
     if identified.skipped:

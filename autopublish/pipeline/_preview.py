@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from autopublish.articles import candidates, identify, normalise_link
-from autopublish.errors import ComposeError, FeedError, FeedMalformed
+from autopublish.errors import ComposeError, DeliveryError, FeedError, FeedMalformed, SecretError
 from autopublish.feeds.fetch import fetch
 from autopublish.models import Account, Article, Feed, FeedSettings, Post
 from autopublish.net import Client
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from autopublish.platforms._base import Platform
 
 Describe = Callable[[Account, Client], "Platform"]
+#: The platform of an account with its secrets, so that its server can be asked. Raises SecretError.
+Connect = Describe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +36,8 @@ class Draft:
     refusal: str | None = None
     #: What keeps a post from being made.
     problem: str | None = None
+    #: Why the real post may be cut otherwise: the server's own limits are not known.
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +49,15 @@ class Previewed:
     drafts: tuple[Draft, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """An account with its platform, and why its server's own limits are not known."""
+
+    account: Account
+    platform: Platform
+    note: str | None = None
+
+
 def posts_of_feed(
     settings: FeedSettings,
     accounts: Sequence[Account],
@@ -53,14 +66,18 @@ def posts_of_feed(
     client: Client,
     now: datetime,
     most: int,
+    connect: Connect | None = None,
 ) -> tuple[Previewed, ...]:
     """What the newest `most` articles of a feed would become, the newest first.
+
+    The servers of accounts are asked for their limits with `connect`; without it nobody is asked.
 
     Raises:
         FeedError: the feed cannot be read.
     """
     shown = _articles(settings, client, now)[:most]
-    return tuple(_previewed(settings, article, accounts, describe, client, now) for article in shown)
+    asked = [_ask(account, describe, connect, client) for account in accounts] if shown else []
+    return tuple(_previewed(settings, article, asked, now) for article in shown)
 
 
 def posts_of_article(
@@ -71,6 +88,7 @@ def posts_of_article(
     describe: Describe,
     client: Client,
     now: datetime,
+    connect: Connect | None = None,
 ) -> Previewed | None:
     """What one article of the feeds would become; None if no feed shows it."""
     wanted = normalise_link(link)
@@ -81,7 +99,8 @@ def posts_of_article(
             continue  # another feed may show it
         for article in shown:
             if wanted is not None and article.link and normalise_link(article.link) == wanted:
-                return _previewed(settings, article, accounts, describe, client, now)
+                asked = [_ask(account, describe, connect, client) for account in accounts]
+                return _previewed(settings, article, asked, now)
     return None
 
 
@@ -97,23 +116,32 @@ def _articles(settings: FeedSettings, client: Client, now: datetime) -> list[Art
     return [one.article for one in reversed(found)]
 
 
-def _previewed(
-    settings: FeedSettings,
-    article: Article,
-    accounts: Sequence[Account],
-    describe: Describe,
-    client: Client,
-    now: datetime,
-) -> Previewed:
-    drafts = tuple(_draft(article, account, describe(account, client), now) for account in accounts)
-    return Previewed(feed=settings.name, article=article, drafts=drafts)
+def _ask(account: Account, describe: Describe, connect: Connect | None, client: Client) -> _Asked:
+    """The account's platform with its server's limits if it has some of its own, else with those of its class."""
+    from autopublish.platforms._base import Platform
+
+    platform = describe(account, client)
+    if connect is None or type(platform).learn_limits is Platform.learn_limits:
+        return _Asked(account=account, platform=platform)
+    try:
+        connected = connect(account, client)
+        connected.learn_limits()
+    except (DeliveryError, SecretError) as error:
+        note = f"the server's own limits are not known: {error}"
+        return _Asked(account=account, platform=platform, note=note)
+    return _Asked(account=account, platform=connected)
 
 
-def _draft(article: Article, account: Account, platform: Platform, now: datetime) -> Draft:
-    draft = Draft(account=account.name, platform=account.platform, look=platform.look)
+def _previewed(settings: FeedSettings, article: Article, asked: Sequence[_Asked], now: datetime) -> Previewed:
+    return Previewed(feed=settings.name, article=article, drafts=tuple(_draft(article, one, now) for one in asked))
+
+
+def _draft(article: Article, asked: _Asked, now: datetime) -> Draft:
+    account, platform = asked.account, asked.platform
+    draft = Draft(account=account.name, platform=account.platform, look=platform.look, note=asked.note)
     try:
         refusal = admits(article, account, article.feeds)
         post = compose(article, account, platform.limits, picture=None, now=now) if refusal is None else None
     except ComposeError as error:
-        return Draft(account=draft.account, platform=draft.platform, look=draft.look, problem=str(error))
-    return Draft(account=draft.account, platform=draft.platform, look=draft.look, post=post, refusal=refusal)
+        return replace(draft, problem=str(error))
+    return replace(draft, post=post, refusal=refusal)

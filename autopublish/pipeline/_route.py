@@ -74,12 +74,16 @@ def route(
         added, changed = _route_again(seen, known, accounts, now, filters)
         made += added
         changes += changed
+    seen_changed = tuple(seen for seen in identified.seen if _is_changed(seen))
+    leaving = [(one.article.id, one.traces) for one in identified.found]
+    leaving += [(one.article.id, one.traces) for one in seen_changed]
     return Decision(
         feed=feed,
         new=tuple((found.article, found.aliases) for found in identified.found),
-        seen=tuple((seen.article, seen.added) for seen in identified.seen if _is_changed(seen)),
+        seen=tuple((seen.article, seen.added) for seen in seen_changed),
         deliveries=tuple(made),
         changes=tuple(changes),
+        traces=tuple(leaving),
     )
 
 

@@ -44,6 +44,15 @@ class Platform(ABC):
         self.settings = settings
         self.http = http
 
+    def learn_limits(self) -> None:  # noqa: B027 - most networks have one server
+        """`limits` and `media` are those of the account's own server; where servers do not differ, nothing is asked.
+
+        Called in each drain before its first post is composed: an adapter has no clock to tell how old its limits are.
+
+        Raises:
+            DeliveryError: the server could not be asked; nothing was posted.
+        """
+
     @abstractmethod
     def whoami(self) -> Identity:
         """Who is logged in.

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
@@ -79,6 +80,17 @@ class Answer:
         if until is None or now is None:
             return None
         return min(max(until - now, timedelta(0)), LONGEST_WAIT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """One file as a form carries it."""
+
+    content: bytes = field(repr=False)
+    #: What the server may call it; it is never a path.
+    filename: str
+    #: Media type.
+    type: str
 
 
 class Http:
@@ -149,6 +161,23 @@ class Http:
         except NetworkError as error:
             raise _failure(error) from error
         return Answer(status=reply.status, headers=reply.headers, body=reply.body, url=reply.url)
+
+
+def multipart(files: Mapping[str, Upload], fields: Mapping[str, str] | None = None) -> tuple[bytes, dict[str, str]]:
+    """The bytes of a form with files (RFC 7578) and the header that names their kind, for `ask` and `send`.
+
+    The boundary is made from what the form holds, so that the same arguments give the same bytes.
+    """
+    from urllib3.filepost import encode_multipart_formdata
+
+    parts: list[tuple[str, str | tuple[str, bytes, str]]] = [*(fields or {}).items()]
+    parts += [(name, (file.filename, file.content, file.type)) for name, file in files.items()]
+    digest = sha256()
+    for name, value in parts:
+        for piece in (name, *((value,) if isinstance(value, str) else value)):
+            digest.update(sha256(piece if isinstance(piece, bytes) else piece.encode()).digest())
+    body, kind = encode_multipart_formdata(parts, boundary=digest.hexdigest()[:40])
+    return body, {"Content-Type": kind}
 
 
 def error_from(answer: Answer) -> DeliveryError:

@@ -6,11 +6,11 @@ import itertools
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
 
-from autopublish.deliveries import Settled
+from autopublish.deliveries import Ruling, Settled
 from autopublish.errors import ConfigError, Problem, StoreError, StoreTooNew
 from autopublish.models import (
     Account,
@@ -74,6 +74,8 @@ class Known:
     standings: Mapping[str, Standing]
     #: The deliveries of an article by its id.
     deliveries: Callable[[str], Sequence[Delivery]]
+    #: The articles that left a trace.
+    traced: Callable[[str], Sequence[Article]] = lambda _trace: ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +90,8 @@ class Decision:
     deliveries: tuple[Delivery, ...] = ()
     #: Deliveries before and after.
     changes: tuple[tuple[Delivery, Delivery], ...] = ()
+    #: Ids of new or changed articles with the traces that they leave.
+    traces: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -279,8 +283,13 @@ class Store:
         with self._database.write() as tx:
             tx.run("host_wait", host=host, not_before=micros(until))
 
-    def save_poll(self, feed: str, aliases: Iterable[Alias], decide: Callable[[Known], Decision]) -> Decision:
-        """Save articles, aliases, deliveries and validators in one transaction; `decide` is pure and sees it."""
+    def save_poll(
+        self, feed: str, aliases: Iterable[Alias], decide: Callable[[Known], Decision | None]
+    ) -> Decision | None:
+        """Save articles, aliases, deliveries and validators in one transaction; `decide` is pure and sees it.
+
+        Where it decides nothing (None), nothing is written.
+        """
         with self._database.write() as tx:
             names = _Names(tx)
             row = tx.row("feed_by_id", id=feed)
@@ -291,8 +300,11 @@ class Store:
                 articles=_known(tx, aliases, names),
                 standings=_standings(tx),
                 deliveries=lambda article: _deliveries_of(tx, article),
+                traced=lambda trace: _traced(tx, trace, names),
             )
             decision = decide(known)
+            if decision is None:
+                return None
             _save_articles(tx, decision, names)
             for delivery in decision.deliveries:
                 tx.run("delivery_add", **delivery_values(delivery))
@@ -339,7 +351,7 @@ class Store:
     # --- accounts ----------------------------------------------------------------------------------------------------
 
     def standings(self) -> dict[str, Standing]:
-        """What is known of each configured account."""
+        """What is known of each configured account, in the configuration's order."""
         with self._database.read() as tx:
             return _standings(tx)
 
@@ -355,6 +367,25 @@ class Store:
         """Write what is known of an account now; a change of its state is an event."""
         with self._database.write() as tx:
             _save_standing(tx, was, standing, actor, now)
+
+    def rule(
+        self, account: str, decide: Callable[[Standing, Sequence[Delivery]], Ruling], *, actor: str, now: datetime
+    ) -> Standing:
+        """Write a person's decision about an account in one transaction; gives the account as it stands then.
+
+        `decide` is pure and sees the account with its deliveries that are not final; what it raises changes nothing.
+        """
+        with self._database.write() as tx:
+            row = tx.row("account_by_name", name=account)
+            if row is None:
+                raise StoreError(f"the account {account} is not in the store")
+            was = standing_of(row)
+            rows = tuple(delivery_of(one) for one in tx.rows("deliveries_not_final", account=account))
+            ruling = decide(was, rows)
+            _save_standing(tx, was, ruling.standing, actor, now, why=ruling.why)
+            for before, after in ruling.changes:
+                _change(tx, before, after, actor=actor, why=ruling.why, now=now)
+        return ruling.standing
 
     # --- deliveries --------------------------------------------------------------------------------------------------
 
@@ -471,14 +502,15 @@ class Store:
         with self._database.write() as tx:
             return tuple(row for was, row in changes if _change(tx, was, row, actor=actor, why=why, now=row.changed))
 
-    def intend(self, was: Delivery, delivery: Delivery, attempt: Attempt) -> bool:
+    def intend(self, was: Delivery, delivery: Delivery, attempt: Attempt, *, fingerprint: str | None = None) -> bool:
         """Make the intent to call durable: SENDING with its frozen attempt.
 
-        False, and nothing is written, if the delivery was changed meanwhile or its account may not send.
+        False, and nothing is written, if the delivery was changed meanwhile, its account may not send, or was confirmed
+        with other credentials than those of `fingerprint` (None: any).
         """
         with self._database.write() as tx:
             row = tx.row("account_by_name", name=was.account)
-            if row is None or row["state"] != "ACTIVE":
+            if row is None or row["state"] != "ACTIVE" or fingerprint not in (None, row["fingerprint"]):
                 return False
             if not _change(tx, was, delivery, actor=MACHINE, why=None, now=delivery.changed):
                 return False
@@ -592,6 +624,10 @@ def _known(tx: Transaction, aliases: Iterable[Alias], names: _Names) -> dict[Ali
     return known
 
 
+def _traced(tx: Transaction, trace: str, names: _Names) -> tuple[Article, ...]:
+    return tuple(article_of(row, names.name) for row in tx.rows("trace_articles", name=trace))
+
+
 def _save_articles(tx: Transaction, decision: Decision, names: _Names) -> None:
     for article, aliases in decision.new:
         tx.run(
@@ -605,6 +641,9 @@ def _save_articles(tx: Transaction, decision: Decision, names: _Names) -> None:
     for article, aliases in decision.seen:
         tx.run("article_change", **article_values(article, names.id))
         _bind(tx, article, aliases)
+    for key, traces in decision.traces:
+        for trace in traces:
+            tx.run("trace_add", name=trace, article=key)
 
 
 def _bind(tx: Transaction, article: Article, aliases: Iterable[Alias]) -> None:
@@ -612,26 +651,34 @@ def _bind(tx: Transaction, article: Article, aliases: Iterable[Alias]) -> None:
         tx.run("alias_add", kind=alias.kind.value, scope=alias.scope, digest=alias.digest, article=article.id)
 
 
-def _save_standing(tx: Transaction, was: Standing, standing: Standing, actor: str, now: datetime) -> None:
+#: What belongs to an account's state: whoever changes that decides these, too.
+_OF_STATE = frozenset(("state", "reason", "active_since", "probe_at", "probes"))
+
+
+def _save_standing(
+    tx: Transaction, was: Standing, standing: Standing, actor: str, now: datetime, *, why: str | None = None
+) -> None:
     if standing == was:
         return
     row = tx.row("account_by_name", name=standing.account)
     there = standing_of(row) if row is not None else was
-    if there.state is not was.state:
-        # Somebody paused, blocked or resumed the account during a call: that stands, and what the call showed is added.
-        standing = replace(
-            standing,
-            state=there.state,
-            reason=there.reason,
-            active_since=there.active_since,
-            probe_at=there.probe_at,
-            probes=there.probes,
-        )
-        was = there
+    standing = _merged(was, standing, there)
     tx.run("account_change", **standing_values(standing))
-    if standing.state is not was.state:
-        event = _event("account", standing.account, f"{was.state} -> {standing.state}", standing.reason, now)
+    if standing.state is not there.state:
+        event = _event("account", standing.account, f"{there.state} -> {standing.state}", why or standing.reason, now)
         _write_event(tx, replace(event, actor=actor))
+
+
+def _merged(was: Standing, standing: Standing, there: Standing) -> Standing:
+    """`there` with what changed between `was` and `standing`: what somebody else wrote meanwhile stands.
+
+    If that was to pause, block or resume the account, it decides the whole state.
+    """
+    names = {field.name for field in fields(Standing)}
+    if there.state is not was.state or there.active_since != was.active_since:
+        names -= _OF_STATE
+    ours = {name: value for name in names if (value := getattr(standing, name)) != getattr(was, name)}
+    return replace(there, **ours)
 
 
 def _change(tx: Transaction, was: Delivery, row: Delivery, *, actor: str, why: str | None, now: datetime) -> bool:
@@ -686,8 +733,8 @@ def _adopt_accounts(tx: Transaction, accounts: Sequence[Account], now: datetime)
     told: list[Event] = []
     known = {row["name"]: row for row in tx.rows("accounts_all")}
     tx.run("accounts_release")
-    for account in accounts:
-        tx.run("account_claim", name=account.name, platform=account.platform, now=micros(now))
+    for position, account in enumerate(accounts):
+        tx.run("account_claim", name=account.name, platform=account.platform, position=position, now=micros(now))
         row = known.get(account.name)
         if row is not None and row["platform"] != account.platform:
             tx.run("account_renew", name=account.name, platform=account.platform, now=micros(now))

@@ -1,8 +1,8 @@
 -- Statements about accounts.
 
 -- name: accounts_all
--- Every account that was ever configured.
-SELECT * FROM accounts ORDER BY name;
+-- Every account that was ever configured, in the configuration's order.
+SELECT * FROM accounts ORDER BY position, name;
 
 -- name: account_by_name
 -- One account.
@@ -14,9 +14,9 @@ UPDATE accounts SET configured = 0;
 
 -- name: account_claim
 -- The configuration names an account; a known one keeps what is known of it.
-INSERT INTO accounts (name, platform, configured, created, state, active_since)
-VALUES (:name, :platform, 1, :now, 'ACTIVE', :now)
-ON CONFLICT (name) DO UPDATE SET configured = 1;
+INSERT INTO accounts (name, platform, position, configured, created, state, active_since)
+VALUES (:name, :platform, :position, 1, :now, 'ACTIVE', :now)
+ON CONFLICT (name) DO UPDATE SET configured = 1, position = excluded.position;
 
 -- name: account_change
 -- What is known of an account now.

@@ -10,6 +10,15 @@ WHERE aliases.kind = :kind AND aliases.scope = :scope AND aliases.digest = :dige
 INSERT INTO aliases (kind, scope, digest, article) VALUES (:kind, :scope, :digest, :article)
 ON CONFLICT (kind, scope, digest) DO NOTHING;
 
+-- name: trace_articles
+-- The articles that left a trace; no more than a document may show.
+SELECT articles.* FROM traces JOIN articles ON articles.id = traces.article
+WHERE traces.name = :name ORDER BY traces.article LIMIT 500;
+
+-- name: trace_add
+-- An article leaves a trace.
+INSERT INTO traces (name, article) VALUES (:name, :article) ON CONFLICT (name, article) DO NOTHING;
+
 -- name: article_add
 -- A new article.
 INSERT INTO articles (id, feed, origin, link, published, first_seen, baseline, data)

@@ -75,6 +75,12 @@ ORDER BY account, state;
 -- What is on its way to an account.
 SELECT * FROM deliveries WHERE account = :account AND state IN ('READY', 'SENDING', 'VERIFYING');
 
+-- name: deliveries_not_final
+-- What may still go to an account or be there already, a person's decision included.
+SELECT * FROM deliveries
+WHERE account = :account AND state IN ('HELD', 'READY', 'SENDING', 'VERIFYING', 'NEEDS_REVIEW', 'REJECTED')
+ORDER BY published, id;
+
 -- name: articles_open
 -- The articles with a delivery that is not final.
 SELECT DISTINCT article FROM deliveries WHERE state IN ('HELD', 'READY', 'SENDING', 'VERIFYING', 'NEEDS_REVIEW');

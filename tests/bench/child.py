@@ -12,7 +12,7 @@ from pathlib import Path
 
 from PIL import Image
 
-import autopublish.feeds.parse
+import autopublish.feeds.xmlfeed
 import autopublish.pipeline._drain  # noqa: F401
 from autopublish.net import Client
 from autopublish.posts import check_template

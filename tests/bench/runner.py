@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from types import MappingProxyType
 
 from autopublish.engines.local import LocalEngine
 from autopublish.errors import SecretError
@@ -16,9 +17,10 @@ from autopublish.models import Account, AccountState, FeedSettings
 from autopublish.net import Client
 from autopublish.pipeline import Connection, Parts, Pipeline
 from autopublish.pipeline._parts import Journal
+from autopublish.platforms._base import Platform
 from autopublish.platforms._http import Http
 from autopublish.store import Store, open_store
-from tests.bench.adapters import Edge, Networked, adapter
+from tests.bench.adapters import Edge, adapter
 from tests.bench.clock import Clock
 
 
@@ -50,18 +52,23 @@ class Setup:
 
 #: Makes the network of one account.
 MakeHttp = Callable[[Client], Http]
+#: Makes the adapter of an account on a network that is not the bench's own.
+MakePlatform = Callable[[Http], Platform]
 
 
 class _Connector:
     """Gives the accounts' adapters, with or without their secrets."""
 
-    def __init__(self, setup: Setup, client: Client, edge: Edge | None, http: MakeHttp) -> None:
+    def __init__(
+        self, setup: Setup, client: Client, edge: Edge | None, http: MakeHttp, others: Mapping[str, MakePlatform]
+    ) -> None:
         self._setup = setup
         self._client = client
         self._edge = edge
         self._http = http
+        self._others = others
 
-    def describe(self, account: Account) -> Networked:
+    def describe(self, account: Account) -> Platform:
         return self._adapter(account, "")
 
     def connect(self, account: Account) -> Connection:
@@ -71,7 +78,9 @@ class _Connector:
         fingerprint = hashlib.sha256(token.encode()).hexdigest()
         return Connection(platform=self._adapter(account, token), fingerprint=fingerprint)
 
-    def _adapter(self, account: Account, token: str) -> Networked:
+    def _adapter(self, account: Account, token: str) -> Platform:
+        if account.platform in self._others:
+            return self._others[account.platform](self._http(self._client))
         login = self._setup.logins[account.name]
         made = adapter(
             account.platform,
@@ -90,8 +99,16 @@ def plain_http(client: Client) -> Http:
     return Http(client, allow_private=True)
 
 
-def run(setup: Setup, *, edge: Edge | None = None, http: MakeHttp = plain_http) -> Journal:
+def run(
+    setup: Setup,
+    *,
+    edge: Edge | None = None,
+    http: MakeHttp = plain_http,
+    others: Mapping[str, MakePlatform] = MappingProxyType({}),
+) -> Journal:
     """Poll what is due, drain what is due, look at what is unknown, then stop; gives what was told.
+
+    `others` makes the adapters of platforms that are not the bench's own.
 
     Raises:
         StoreBusy: another run is at work.
@@ -105,7 +122,7 @@ def run(setup: Setup, *, edge: Edge | None = None, http: MakeHttp = plain_http) 
         is_new = store.digest() != setup.digest
         if is_new:
             store.adopt(setup.feeds, setup.accounts, digest=setup.digest, now=clock())
-        return _run(setup, store, client, clock, _Connector(setup, client, edge, http), is_new=is_new)
+        return _run(setup, store, client, clock, _Connector(setup, client, edge, http, others), is_new=is_new)
 
 
 def _run(setup: Setup, store: Store, client: Client, clock: Clock, connector: _Connector, *, is_new: bool) -> Journal:

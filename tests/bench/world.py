@@ -31,9 +31,9 @@ from autopublish.store import Store, open_store
 from tests.bench import runner
 from tests.bench.adapters import ADAPTERS, Edge
 from tests.bench.clock import Clock
-from tests.bench.network import Network, Seen
+from tests.bench.network import Network, Rules, Seen
 from tests.bench.newsroom import SITE, News, document
-from tests.bench.runner import Login, Setup
+from tests.bench.runner import Login, MakePlatform, Setup
 
 #: By the real clock: so long a call waits that the script leaves without an answer.
 SHORT_PATIENCE_SECONDS = 0.3
@@ -63,6 +63,8 @@ class World:
         self.threads = 8
         #: Told before and after each call of an adapter.
         self.edge: Edge | None = None
+        #: By platform, what makes the adapters of networks that are not the bench's own; they have judges of their own.
+        self.others: dict[str, MakePlatform] = {}
 
     # --- set up ------------------------------------------------------------------------------------------------------
 
@@ -89,7 +91,7 @@ class World:
         name = name or platform
         plain: dict[str, Any] = {"template": "{{ title }}\n{{ link }}", "at_most": ()}
         self.accounts[name] = Account(name=name, platform=platform, **{**plain, **settings})
-        self.network.open(name, ADAPTERS[platform].rules)
+        self.network.open(name, ADAPTERS[platform].rules if platform in ADAPTERS else Rules())
         self.tokens[name] = "good"
         return name
 
@@ -147,7 +149,7 @@ class World:
 
     def run(self) -> Journal:
         """One run of the program at the present time."""
-        journal = runner.run(self.setup(), edge=self.edge)
+        journal = runner.run(self.setup(), edge=self.edge, others=self.others)
         self._remember(journal.polled)
         return journal
 

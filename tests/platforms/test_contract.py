@@ -161,6 +161,16 @@ def test_the_limits_are_figures_that_can_hold(name: str, tmp_path: Path) -> None
 
 
 @each_bench
+def test_what_a_server_states_are_figures_that_can_hold_and_nothing_is_posted_for_it(name: str, tmp_path: Path) -> None:
+    with CONTRACTS[name].bench(tmp_path) as bench:
+        platform = bench.make()
+        platform.learn_limits()
+        assert platform.limits.count(bench.post.text) <= platform.limits.length
+        assert (platform.media is None) is (bench.make().media is None)
+        assert (bench.sent(), bench.visible()) == ([], 0)
+
+
+@each_bench
 def test_a_post_is_published_once_and_leaves_a_receipt(name: str, tmp_path: Path) -> None:
     with CONTRACTS[name].bench(tmp_path) as bench:
         assert publish(bench).remote_id
@@ -179,8 +189,8 @@ def test_staging_shows_nothing_and_repeats_to_the_same(name: str, tmp_path: Path
 @pytest.mark.fault("D11")
 def test_d11_publish_is_a_pure_function_of_post_stage_and_key(name: str, tmp_path: Path) -> None:
     with CONTRACTS[name].bench(tmp_path) as bench:
-        first = publish(bench)
-        again = publish(bench)
+        stage = bench.make().stage(bench.post, Stage())
+        first, again = (bench.make().publish(bench.post, stage, key=KEY) for _ in range(2))
         one, two = bench.sent()
         assert one == two
         if load(name).key_window is not None:

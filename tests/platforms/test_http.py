@@ -6,12 +6,13 @@ import json
 import socket
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from email import message_from_bytes
 
 import pytest
 
 from autopublish.errors import DeliveryError, NotSent, OutcomeUnknown, RateLimited, Unauthorized
 from autopublish.net import Client
-from autopublish.platforms._http import Answer, Http, error_from, evidence
+from autopublish.platforms._http import Answer, Http, Upload, error_from, evidence, multipart
 from tests.servers.wire import Peer, Wire, always, answer
 
 
@@ -251,3 +252,36 @@ def test_evidence_is_one_bounded_line_without_secrets_of(body: bytes, shown: str
 
 def test_an_answer_does_not_show_its_url_headers_or_body() -> None:
     assert repr(given(headers={"Set-Cookie": "t0ken"}, body=b"t0ken")) == "Answer(status=200)"
+
+
+# --- uploads ---------------------------------------------------------------------------------------------------------
+
+PICTURE = Upload(content=b"\xff\xd8\r\n--\x00\xff", filename="picture.jpg", type="image/jpeg")
+
+
+def test_an_upload_carries_file_name_type_and_fields() -> None:
+    body, header = multipart({"file": PICTURE}, {"description": "Sebuah “jembatan”\nbaru"})
+    whole = message_from_bytes(f"Content-Type: {header['Content-Type']}\r\n\r\n".encode() + body)
+    _, description, file = whole.walk()
+    assert description.get_param("name", header="content-disposition") == "description"
+    assert description.get_payload(decode=True) == "Sebuah “jembatan”\nbaru".encode()
+    assert file.get_param("name", header="content-disposition") == "file"
+    assert (file.get_filename(), file.get_content_type()) == ("picture.jpg", "image/jpeg")
+    assert file.get_payload(decode=True) == PICTURE.content
+
+
+def test_the_same_upload_has_the_same_bytes_and_another_one_another_boundary() -> None:
+    first, again = (multipart({"file": PICTURE}, {"description": "A"}) for _ in range(2))
+    other = Upload(content=b"other", filename="picture.jpg", type="image/jpeg")
+    kinds = [
+        multipart({"file": PICTURE}),
+        multipart({"file": other}),
+        first,
+        multipart({"file": PICTURE}, {"A": "description"}),
+    ]
+    assert first == again
+    assert len({header["Content-Type"] for _, header in kinds}) == 4
+
+
+def test_an_upload_does_not_show_its_content() -> None:
+    assert "xff" not in repr(PICTURE)

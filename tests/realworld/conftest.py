@@ -14,6 +14,8 @@ import pytest
 from tests.realworld.program import Program
 from tests.realworld.servers._install import Unavailable
 from tests.realworld.servers.bluesky import Login, Pds
+from tests.realworld.servers.browser import Browser
+from tests.realworld.servers.mastodon import MastodonMock
 from tests.realworld.servers.wordpress import Draft, WordPress
 
 
@@ -25,7 +27,7 @@ def _give_up(reason: Unavailable) -> NoReturn:
 
 
 @contextlib.contextmanager
-def _running(server: WordPress | Pds) -> Iterator[None]:
+def _running(server: WordPress | Pds | MastodonMock) -> Iterator[None]:
     """The server answers inside and has ended afterwards, whatever happens."""
     try:
         try:
@@ -51,6 +53,23 @@ def pds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pds]:
     server = Pds(tmp_path_factory.mktemp("pds"))
     with _running(server):
         yield server
+
+
+@pytest.fixture
+def mastodon(tmp_path: Path) -> Iterator[MastodonMock]:
+    """An emulated Mastodon that answers, without posts."""
+    server = MastodonMock(tmp_path)
+    with _running(server):
+        yield server
+
+
+@pytest.fixture(scope="session")
+def browser() -> Browser:
+    """A browser that can be started."""
+    try:
+        return Browser()
+    except Unavailable as reason:
+        _give_up(reason)
 
 
 @pytest.fixture

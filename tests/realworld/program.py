@@ -10,13 +10,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import yaml
 
-from tests.realworld.servers.bluesky import Login
-
-_ACCOUNTS = """\
+_SHARED = """\
 store: sqlite:///autopublish.db
 
 defaults:
@@ -30,14 +28,19 @@ defaults:
     most: 3
     aliases: { "Ibu Kota Nusantara (IKN)": IKN }
 
-accounts:
-  newsroom:
-    platform: bluesky
-    service: SERVICE
-    identifier: HANDLE
-    app_password: env:BLUESKY_APP_PASSWORD
-    allow_private: true
 """
+
+
+class Login(Protocol):
+    """What a person writes into a configuration to post on an account of some network."""
+
+    @property
+    def account(self) -> dict[str, str]:
+        """The account's own keys in the configuration."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Where the configuration says that its secrets are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,11 +80,11 @@ class Program:
     def __init__(self, folder: Path, *, feeds: Mapping[str, str], login: Login) -> None:
         self._file = folder / "autopublish.yaml"
         entries = {name: {"url": url, "allow_private": True} for name, url in feeds.items()}
-        accounts = _ACCOUNTS.replace("SERVICE", login.service).replace("HANDLE", login.handle)
-        self._file.write_text(yaml.safe_dump({"feeds": entries}) + accounts)
+        accounts = {"newsroom": {**login.account, "allow_private": True}}
+        self._file.write_text(_SHARED + yaml.safe_dump({"feeds": entries, "accounts": accounts}))
         self._environment = {
             **os.environ,
-            "BLUESKY_APP_PASSWORD": login.app_password,
+            **login.environment,
             # Containers have no machine id of their own to be recognised by.
             "AUTOPUBLISH_INSTANCE": "realworld",
         }

@@ -61,9 +61,18 @@ CREATE TABLE aliases (
     PRIMARY KEY (kind, scope, digest)
 );
 
+-- By what an article is looked for once its site has moved: path or title and date within a feed, digested together with
+-- the feed's id. Several articles may have one name.
+CREATE TABLE traces (
+    name TEXT NOT NULL,
+    article TEXT NOT NULL,
+    PRIMARY KEY (name, article)
+);
+
 CREATE TABLE accounts (
     name TEXT PRIMARY KEY,
     platform TEXT NOT NULL,
+    position INTEGER NOT NULL DEFAULT 0,
     configured INTEGER NOT NULL,
     created BIGINT NOT NULL,
     state TEXT NOT NULL,
@@ -113,6 +122,9 @@ CREATE TABLE deliveries (
 );
 
 CREATE INDEX deliveries_work ON deliveries (state, account, published);
+
+-- Each poll asks for the few that are held for a dead link, however much is held for other reasons.
+CREATE INDEX deliveries_held ON deliveries (reason, article) WHERE state = 'HELD';
 
 CREATE TABLE attempts (
     id TEXT PRIMARY KEY,

@@ -1,4 +1,4 @@
-"""Installing what the servers need, from Debian and npm by name; done once, kept in a cache.
+"""Installing what the servers need, from Debian, npm and PyPI by name; done once, kept in a cache.
 
 `AUTOPUBLISH_TEST_CACHE` names the cache, by default `~/.cache/autopublish-tests`.
 """
@@ -9,6 +9,7 @@ import contextlib
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -101,6 +102,21 @@ def install_npm(name: str, packages: Sequence[str], *, native: str) -> Path:
         raise Unavailable(f"{native} was not compiled")
     stamp.write_text(wanted)
     return root
+
+
+def install_python(name: str, packages: Sequence[str]) -> Path:
+    """The folder that is returned holds the commands of the Python packages, in an environment of their own.
+
+    Raises:
+        Unavailable: they cannot be installed.
+    """
+    root = cache(f"python-{name}")
+    stamp, wanted = root / ".packages", "\n".join(packages)
+    if not stamp.exists() or stamp.read_text() != wanted:
+        command(sys.executable, "-m", "venv", "--clear", root)
+        command(root / "bin" / "pip", "install", "--quiet", *packages)
+        stamp.write_text(wanted)
+    return root / "bin"
 
 
 def _is_installed(package: str) -> bool:

@@ -64,6 +64,17 @@ class Login:
     did: str
     app_password: str
 
+    @property
+    def account(self) -> dict[str, str]:
+        """The account's own keys in the configuration."""
+        names = {"service": self.service, "identifier": self.handle, "app_password": "env:BLUESKY_APP_PASSWORD"}
+        return {"platform": "bluesky", **names}
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Where the configuration says that the secret is."""
+        return {"BLUESKY_APP_PASSWORD": self.app_password}
+
 
 class Pds:
     """A PDS whose data and port outlive `stop`, so that an outage can be tested."""

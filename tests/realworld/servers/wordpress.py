@@ -135,6 +135,13 @@ class WordPress:
             change["modified_gmt"] = _stamp(modified)
         self._tool("edit", change)
 
+    def put_file(self, name: str, content: bytes) -> str:
+        """The site serves the file; its URL is returned."""
+        folder = self._root / "wp-content/uploads"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+        return f"{self.url}/wp-content/uploads/{name}"
+
     def clear(self) -> None:
         """The site has no articles."""
         self._tool("clear", None)

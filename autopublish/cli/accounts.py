@@ -1,0 +1,191 @@
+"""`autopublish accounts`: list, pause, resume."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+import click
+
+from autopublish.app import App, build, look
+from autopublish.cli._common import (
+    FAILED,
+    config_option,
+    in_words,
+    json_option,
+    local,
+    plain,
+    print_json,
+    refuse,
+    say,
+    table,
+    user,
+)
+from autopublish.deliveries import NotAllowed
+from autopublish.errors import DeliveryError, SecretError
+from autopublish.models import AccountState, State
+
+if TYPE_CHECKING:
+    from autopublish.models import Standing
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def accounts() -> None:
+    """List accounts, pause them, and let them go on."""
+
+
+@accounts.command("list")
+@config_option
+@json_option
+@in_words
+def list_(config: Path, *, as_json: bool) -> None:
+    """List the accounts: who is logged in, whether they may post, and why not."""
+    app = look(config)
+    try:
+        if as_json:
+            print_json(_documents(app))
+        else:
+            show(app)
+    finally:
+        app.close()
+
+
+def _documents(app: App) -> list[dict[str, object]]:
+    posted, waiting = numbers(app, State.POSTED), numbers(app, State.READY)
+    return [
+        {**document(standing), "posted": posted(name), "waiting": waiting(name)}
+        for name, standing in app.store.standings().items()
+    ]
+
+
+def document(standing: Standing) -> dict[str, object]:
+    """An account for machines."""
+    return {
+        "account": standing.account,
+        "platform": standing.platform,
+        "state": standing.state.value,
+        "reason": standing.reason,
+        "not_before": standing.not_before.isoformat() if standing.not_before else None,
+        "identity": standing.identity.name if standing.identity else None,
+    }
+
+
+def show(app: App) -> None:
+    """The table of accounts."""
+    zone, now = ZoneInfo(app.config.timezone), app.now()
+    posted, waiting = numbers(app, State.POSTED), numbers(app, State.READY)
+    rows = [
+        [
+            name,
+            standing.platform,
+            standing.identity.name if standing.identity else "not asked yet",
+            standing.state.value,
+            str(posted(name)),
+            str(waiting(name)),
+            _note(standing, zone, now),
+        ]
+        for name, standing in app.store.standings().items()
+    ]
+    table(rows, ["account", "platform", "who", "state", "posted", "waiting", "note"])
+
+
+def numbers(app: App, state: State) -> Callable[[str], int]:
+    """How many deliveries of an account are in this state."""
+    counts = app.store.counts()
+    return lambda account: sum(one.count for one in counts if one.account == account and one.state is state)
+
+
+def _note(standing: Standing, zone: ZoneInfo, now: datetime) -> str:
+    """Why it is blocked or paused, and until when it waits."""
+    words = standing.reason or ""
+    if standing.state is AccountState.AUTH_BLOCKED and standing.probe_at is not None:
+        return f"{words}; asked again {local(standing.probe_at, zone)} or when the credentials change"
+    if standing.not_before is not None and standing.not_before > now:
+        return f"waits until {local(standing.not_before, zone)} {words}".strip()
+    return words
+
+
+# --- decisions -------------------------------------------------------------------------------------------------------
+
+
+@accounts.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option("--reason", metavar="TEXT", help="Is shown and kept with the pause.")
+@config_option
+@in_words
+def pause(names: tuple[str, ...], reason: str | None, config: Path) -> None:
+    """Stop accounts until they are resumed: what waits for them stays as it is, nothing is lost.
+
+    A run that is at work stops before its next post; a call that has begun ends and is recorded.
+    """
+
+    def move(app: App, name: str) -> str:
+        app.pause(name, who=user(), why=reason)
+        return f"paused; {_wait(app, name)}"
+
+    _for_each(config, names, move)
+
+
+@accounts.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option(
+    "--accept-identity",
+    "accepted",
+    metavar="WHO",
+    help="The name or id of another identity than before, which may take its place.",
+)
+@config_option
+@in_words
+def resume(names: tuple[str, ...], accepted: str | None, config: Path) -> None:
+    """Let PAUSED or AUTH_BLOCKED accounts go on, after their networks said who is logged in.
+
+    A network that refuses, or that names another identity than before, leaves the account as it was. SAFE_MODE is not
+    ended by this.
+    """
+
+    def move(app: App, name: str) -> str:
+        standing = app.resume(name, who=user(), accepted=accepted)
+        who = standing.identity.name if standing.identity else ""
+        until = standing.not_before if standing.not_before and standing.not_before > app.now() else None
+        later = f" from {local(until, ZoneInfo(app.config.timezone))} on" if until else ""
+        return f"goes on as {who}{later}; {_wait(app, name)}"
+
+    _for_each(config, names, move)
+
+
+def _wait(app: App, name: str) -> str:
+    count = numbers(app, State.READY)(name)
+    return f"{count} {'delivery waits' if count == 1 else 'deliveries wait'}"
+
+
+def _for_each(config: Path, names: tuple[str, ...], move: Callable[[App, str], str]) -> None:
+    """Make the move on each account and say what came of it; one that is refused does not stop the others."""
+    app, failed = build(config), False
+    try:
+        _demand(app, names)
+        for name in dict.fromkeys(names):
+            try:
+                click.echo(plain(f"{name}: {move(app, name)}"))
+            except (NotAllowed, SecretError, DeliveryError) as error:
+                say(f"{name}: left as it was: {error}")
+                failed = True
+    finally:
+        app.close()
+    if failed:
+        raise SystemExit(FAILED)
+
+
+def _demand(app: App, names: tuple[str, ...]) -> None:
+    """Every name is one of an account; nothing is changed if one is not."""
+    known = app.store.standings()
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = (
+                f"did you mean {near[0]}?" if near else f"there are {', '.join(known) or 'none before the first run'}"
+            )
+            refuse(f"no account is called {name}; {hint}")

@@ -1,0 +1,831 @@
+"""Mastodon: posts on one account of any Mastodon server, or of Pleroma, Akkoma, GoToSocial or Pixelfed.
+
+Setup: in the web page of your server, Preferences > Development > New application. Give it a name, tick the scopes
+`read:accounts`, `read:statuses`, `write:statuses` and `write:media` and nothing else, submit, open the application once
+more and copy "Your access token". Give the server's address as `server` and the token as `access_token`. The token
+works until you revoke it there. Posting costs nothing.
+
+What is posted: the text with its link and hashtags and the article's picture with its alt text, within the limits that
+the server states. Without a picture the server itself draws a card from the page behind the link. `visibility` says
+who sees it (`public`, `unlisted`, `private` for followers, `direct`), `content_warning` hides it behind a line that
+counts towards the length, `sensitive` blurs the picture, `language` (two letters) takes the place of the article's.
+`@name` in a title mentions nobody, and `#tag` there is no hashtag.
+
+The relatives: Pleroma, Akkoma and GoToSocial take longer posts and count every link in full; posts go there as plain
+text, so that no title is read as Markdown. Pixelfed takes posts with a picture only (an article without one is
+REJECTED, and the reason says so), shows no cards, knows no `direct`, and its tokens expire after about a year.
+
+Unknown outcome: after a timeout, a broken connection or a server's error the account's own posts are read, ten minutes
+later, for the article's link. If the post is there, that is it. If it is absent twice, the same bytes go again under
+the same `Idempotency-Key`: Mastodon remembers it for an hour and gives the first post back. Some of its relatives
+ignore it, which is why the look comes first. Before the first send of an article that waited, the posts are read too.
+
+Sources: https://docs.joinmastodon.org/methods/statuses/, https://docs.joinmastodon.org/methods/media/,
+https://docs.joinmastodon.org/methods/instance/, https://docs.joinmastodon.org/api/rate-limits/,
+https://docs.gotosocial.org/en/latest/api/swagger/, https://docs-develop.pleroma.social/backend/development/API/differences_in_mastoapi_responses/.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+from itertools import pairwise
+from math import isqrt
+from pathlib import Path
+from typing import Annotated, Any, Final
+from urllib.parse import quote, urlsplit
+
+from pydantic import AfterValidator, HttpUrl, SecretStr
+
+from autopublish.articles import normalise_link
+from autopublish.errors import (
+    AlreadyPosted,
+    DeliveryError,
+    MediaRejected,
+    NotReady,
+    NotSent,
+    OutcomeUnknown,
+    RateLimited,
+    Rejected,
+    Unauthorized,
+    Undecided,
+)
+from autopublish.models import Identity, MediaLimits, Picture, Post, Receipt, Stage
+from autopublish.platforms._base import Platform, ReadBack
+from autopublish.platforms._http import LONGEST_WAIT, Answer, Http, Upload, evidence, multipart
+from autopublish.text import TextLimits, characters, clean, graphemes, html_to_text, shorten, unlinked
+
+# --- what the documentation says -------------------------------------------------------------------------------------
+
+#: What a server takes that does not say: https://docs.joinmastodon.org/user/posting/#text
+_LENGTH: Final = 500
+#: What any link counts on Mastodon itself: https://docs.joinmastodon.org/user/posting/#links
+_URL_LENGTH: Final = 23
+#: https://docs.joinmastodon.org/user/posting/#media
+_IMAGE_BYTES: Final = 16_777_216
+_IMAGE_PIXELS: Final = 33_177_600
+_ALT_LENGTH: Final = 1_500
+_PICTURES: Final = 4
+#: Larger ones are made smaller by the server in any case (8.3 million pixels): https://docs.joinmastodon.org/user/posting/#images
+_SIDE: Final = 2_000
+#: Picture types that are sent if the server takes them.
+_TYPES: Final = ("image/jpeg", "image/png", "image/webp")
+#: What a server may state at most and is believed.
+_MOST_LENGTH: Final = 100_000
+_MOST_BYTES: Final = 10**12
+
+#: An upload in work is asked about again after this time; images take a second or two.
+_UPLOAD_WAIT: Final = timedelta(seconds=5)
+#: A post whose picture the server still works on may go again after this time.
+_PROCESSING_WAIT: Final = timedelta(seconds=10)
+#: A limit of which the server does not say when it ends; its windows are of 5 min, 30 min and 3 h.
+_LIMITED_WAIT: Final = timedelta(minutes=5)
+#: One question about limits may take so long: none is worth the whole time of a post.
+_LIMITS_DEADLINE: Final = timedelta(seconds=20)
+
+_PAGE: Final = 40
+_PAGES: Final = 10
+#: Clocks differ: a look that `publish` makes goes back a little further than the post.
+_LOOK_BACK: Final = timedelta(hours=1)
+
+# Words of the servers' own refusals, in lower case.
+_AUTH: Final = re.compile(r"scope|invalid ability|disabled|suspended|pending approval|confirmed e-?mail|access token")
+_EMPTY: Final = re.compile(r"empty statuses are not allowed")
+_USED_KEY: Final = re.compile(r"duplicate idempotency key")
+_MEDIA: Final = re.compile(r"\bmedia|\battach|\bmime\b|\bimage|record not found")
+_MEDIA_GONE: Final = re.compile(r"not found|already (?:been )?(?:attached|used|associated)|does not exist")
+_MEDIA_IN_WORK: Final = re.compile(r"not (?:yet )?(?:been )?(?:finished )?process(?:ing|ed)|still (?:being )?process")
+_LOGIN_PAGE: Final = re.compile(r"<input\b[^>]*\btype\s*=\s*[\"']?password", re.IGNORECASE)
+_LOGIN_PATH: Final = re.compile(r"/(?:auth/sign_in|login|oauth/authorize)/?")
+#: What to change, by what a refusal speaks of.
+_HINTS: Final = (
+    (re.compile(r"visibility"), "choose another `visibility` for this account"),
+    (re.compile(r"\blanguage"), "set the account's `language` to two letters that the server knows, such as en"),
+)
+
+# Ruby before 3.4, under Mastodon, counts the consonants that a virama joins apart; libraries of Unicode 15.1 and later
+# (GB9c of https://www.unicode.org/reports/tr29/) count them as one.
+_CONJUNCT: Final = re.compile(
+    "[\u094d\u09cd\u0acd\u0b4d\u0c4d\u0d4d\u1039\u17d2\u1a60\u1b44\u1bab\ua9c0\uaaf6][\u0300-\u036f\u200d\u093c\u09bc]*(?=\\w)"
+)
+
+_HREF: Final = re.compile(r"""\bhref\s*=\s*(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE)
+_URL_IN_TEXT: Final = re.compile(r"https?://[^\s<>\"]+", re.IGNORECASE)
+
+#: GoToSocial refuses what is no language: https://id.loc.gov/vocabulary/iso639-1.html
+_ISO_639_1: Final = re.compile(
+    "a[abefkmnrsvyz]|b[aeghimnors]|c[aehorsuvy]|d[aevz]|e[elnostu]|f[afijory]|g[adlnuv]|h[aeiortuyz]|i[adegikostu]|j[av]"
+    "|k[agijklmnorsuvwy]|l[abgintouv]|m[ghiklnrsty]|n[abdeglnorvy]|o[cjmrs]|p[ailst]|qu|r[mnouw]|s[acdegiklmnoqrstuvw]"
+    "|t[aeghiklnorstwy]|u[gkrz]|v[eio]|w[ao]|xh|y[io]|z[ahu]"
+)
+
+
+def counted(text: str) -> int:
+    """How many characters Mastodon counts: extended grapheme clusters, those of older libraries where they differ.
+
+    Source: https://github.com/mastodon/mastodon/blob/main/app/validators/status_length_validator.rb
+    """
+    return graphemes(text) + len(_CONJUNCT.findall(text))
+
+
+class Software(StrEnum):
+    """What runs a server, as far as it matters."""
+
+    #: And its forks.
+    MASTODON = "mastodon"
+    #: And Akkoma.
+    PLEROMA = "pleroma"
+    GOTOSOCIAL = "gotosocial"
+    PIXELFED = "pixelfed"
+    #: Not known, or not told.
+    OTHER = "other"
+
+
+_NAMES: Final = {
+    "mastodon": Software.MASTODON,
+    "hometown": Software.MASTODON,
+    "pleroma": Software.PLEROMA,
+    "akkoma": Software.PLEROMA,
+    "gotosocial": Software.GOTOSOCIAL,
+    "pixelfed": Software.PIXELFED,
+}
+#: They read text as Markdown or HTML where the account's setting says so, unless they are told that it is plain.
+_MARKS_UP: Final = frozenset({Software.PLEROMA, Software.GOTOSOCIAL})
+#: They count every link as it is written, whatever they state.
+_COUNTS_LINKS: Final = frozenset({Software.PLEROMA, Software.GOTOSOCIAL, Software.PIXELFED})
+
+
+class Visibility(StrEnum):
+    """Who sees a post; the words are Mastodon's: https://docs.joinmastodon.org/entities/Status/#visibility"""
+
+    PUBLIC = "public"
+    #: Everybody, and not in public timelines.
+    UNLISTED = "unlisted"
+    #: Followers.
+    PRIVATE = "private"
+    #: Only who is mentioned, so nobody else.
+    DIRECT = "direct"
+
+
+def _checked_language(value: str) -> str:
+    tag = value.strip().lower()
+    if not _ISO_639_1.fullmatch(tag):
+        raise ValueError("expected a language of ISO 639-1: two letters, such as id or en")
+    return tag
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Server:
+    """What a server said of itself."""
+
+    software: Software = Software.OTHER
+    #: It is told that the text is plain.
+    is_told_plain: bool = False
+
+
+@dataclass(slots=True)
+class _Asked:
+    """What came of the questions to a server so far."""
+
+    #: Whether one of them was answered, if only by a refusal.
+    answered: bool = False
+    failures: list[str] = field(default_factory=list)
+
+
+class Mastodon(Platform):
+    """One account on one server; asks the server what it is when a post is to be composed or staged."""
+
+    class Settings(Platform.Settings):
+        """The account's part of the YAML."""
+
+        server: HttpUrl
+        access_token: SecretStr
+        visibility: Visibility = Visibility.PUBLIC
+        #: None: the article's.
+        language: Annotated[str, AfterValidator(_checked_language)] | None = None
+        content_warning: str | None = None
+        sensitive: bool = False
+
+    settings: Settings
+    look = "mastodon"
+    # Those of a Mastodon that changed nothing, until `learn_limits`.
+    limits = TextLimits(length=_LENGTH, count=counted, url_length=_URL_LENGTH, neutralise=unlinked)
+    media = MediaLimits(types=_TYPES[:2], size_bytes=_IMAGE_BYTES, side=_SIDE, count=_PICTURES, alt_length=_ALT_LENGTH)
+    # The server keeps a key for an hour after its success: https://docs.joinmastodon.org/methods/statuses/#create
+    key_window = timedelta(minutes=50)
+    # The account's own posts are read from the database that a post is written to before it is answered:
+    # https://docs.joinmastodon.org/methods/accounts/#statuses
+    read_back = ReadBack.STRONG
+    # A server that is overloaded works on a request long after the proxy before it gave up (60 s by default); the
+    # latest post that was seen came after 222 s. https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_read_timeout
+    settle = timedelta(minutes=10)
+
+    def __init__(self, settings: Settings, http: Http) -> None:
+        super().__init__(settings, http)
+        self.limits = self._less_warning(type(self).limits)
+        self._server: _Server | None = None
+        self._account_id: str | None = None
+
+    # --- the server --------------------------------------------------------------------------------------------------
+
+    def learn_limits(self) -> None:
+        """`limits` and `media` are what the server states of itself, documented defaults where it states nothing.
+
+        Raises:
+            DeliveryError: NotSent if no question was answered; RateLimited or Unauthorized.
+        """
+        self._learn()
+
+    def _learn(self) -> _Server:
+        """What the server is; `limits` and `media` are its own.
+
+        Raises:
+            DeliveryError: NotSent if no question was answered; RateLimited or Unauthorized.
+        """
+        asked = _Asked()
+        with self._quickly():
+            name = self._software_name(asked)
+            instance = self._instance(asked)
+        if not asked.answered:
+            raise NotSent(f"the server does not say what it takes: {asked.failures[0]}")
+        statuses = _mapping(_mapping(instance.get("configuration")).get("statuses"))
+        software = _software(name, instance)
+        takes_plain = software in _MARKS_UP or "text/plain" in _strings(statuses.get("supported_mime_types"))
+        self.limits = self._less_warning(_text_limits(software, instance, statuses))
+        self.media = _media_limits(software, instance, statuses)
+        self._server = _Server(software=software, is_told_plain=takes_plain)
+        return self._server
+
+    def _software_name(self, asked: _Asked) -> str:
+        """The name by nodeinfo, which is empty if it does not tell. https://nodeinfo.diaspora.software/protocol.html"""
+        links = self._described("/.well-known/nodeinfo", asked).get("links")
+        for link in links if isinstance(links, list) else ():
+            rel, href = str(_mapping(link).get("rel", "")), str(_mapping(link).get("href", ""))
+            if re.search(r"/schema/2\.[01]$", rel) and (path := self._path_here(href)):
+                return str(_mapping(self._described(path, asked).get("software")).get("name", "")).lower()
+        return ""
+
+    def _path_here(self, href: str) -> str | None:
+        """Path and query of an address on this very server; another one is not asked."""
+        try:
+            parts = urlsplit(href)
+        except ValueError:
+            return None
+        if parts.hostname != urlsplit(self._base).hostname or not parts.path.startswith("/"):
+            return None
+        return f"{parts.path}?{parts.query}" if parts.query else parts.path
+
+    def _instance(self, asked: _Asked) -> Mapping[str, Any]:
+        """What the server says of its limits, by the second version of the API or by the first; may be nothing."""
+        second = self._described("/api/v2/instance", asked, headers=self._headers())
+        if isinstance(second.get("configuration"), dict):
+            return second
+        return self._described("/api/v1/instance", asked, headers=self._headers()) or second
+
+    def _described(self, path: str, asked: _Asked, *, headers: Mapping[str, str] | None = None) -> Mapping[str, Any]:
+        """The JSON object there; an empty one where the server lacks it or is in trouble.
+
+        Raises:
+            DeliveryError: NotSent if nothing seems to listen; RateLimited; Unauthorized where our token was refused.
+        """
+        try:
+            answer = self.http.ask("GET", f"{self._base}{path}", headers=headers)
+        except (NotSent, OutcomeUnknown) as error:
+            if isinstance(error, NotSent) and not asked.answered:
+                raise
+            asked.failures.append(str(error))
+            return {}
+        if answer.status == 429:
+            raise RateLimited(self._words(answer), wait=_wait(answer))
+        if answer.status == 401 and headers:
+            raise Unauthorized(self._words(answer))
+        if answer.status >= 500:
+            asked.failures.append(self._words(answer))
+            return {}
+        asked.answered = True
+        return _mapping(_json(answer)) if answer.ok else {}
+
+    @contextmanager
+    def _quickly(self) -> Iterator[None]:
+        """Calls inside end early; the attempt's own deadline stays as it is."""
+        deadline = self.http.deadline
+        self.http.deadline = min(deadline, _LIMITS_DEADLINE)
+        try:
+            yield
+        finally:
+            self.http.deadline = deadline
+
+    def _less_warning(self, limits: TextLimits) -> TextLimits:
+        """What is left for the text beside the content warning."""
+        warning = self.settings.content_warning
+        return replace(limits, length=max(limits.length - limits.count(warning), 0)) if warning else limits
+
+    # --- the account -------------------------------------------------------------------------------------------------
+
+    def whoami(self) -> Identity:
+        """The account's id on its server, and its name with the server's.
+
+        Raises:
+            DeliveryError: Unauthorized if the token is refused; else it could not be asked.
+        """
+        answer = self.http.ask("GET", f"{self._base}/api/v1/accounts/verify_credentials", headers=self._headers())
+        body = _mapping(_json(answer))
+        account = _id(body.get("id"))
+        if not answer.ok or account is None:
+            raise self._look_refusal(answer)
+        host = urlsplit(self._base).netloc
+        name = str(body.get("acct") or body.get("username") or account)
+        self._account_id = account
+        return Identity(id=account, name=name if "@" in name else f"{name}@{host}", url=_address(body))
+
+    def _account(self) -> str:
+        """The account's id."""
+        return self._account_id or self.whoami().id
+
+    # --- staging -----------------------------------------------------------------------------------------------------
+
+    def stage(self, post: Post, stage: Stage) -> Stage:
+        """Everything but the text that a post is sent with is fixed, and its picture is uploaded and ready.
+
+        Raises:
+            DeliveryError: NotReady, with what is done so far, while the server works on the picture; MediaRejected if
+                it does not take it.
+        """
+        server = self._server_at(stage)
+        fixed = {"software": server.software.value, "options": self._options(post, server)}
+        if post.picture is None:
+            return Stage(data=fixed)
+        done = stage.data if stage.data.get("sha256") == post.picture.sha256 else {}
+        media, ready = _id(done.get("media")), done.get("ready") is True
+        if media is not None and not ready:
+            media, ready = self._polled(media)
+        if media is None:
+            media, ready = self._upload(post.picture)
+        made = Stage(data={**fixed, "sha256": post.picture.sha256, "media": media, "ready": ready})
+        if not ready:
+            raise NotReady("the server still works on the picture", wait=_UPLOAD_WAIT, stage=made)
+        return made
+
+    def _server_at(self, stage: Stage) -> _Server:
+        """What the server is, as an earlier call of `stage` knew it or as it says now.
+
+        Raises:
+            DeliveryError: it could not be asked.
+        """
+        if self._server is None and stage.data.get("software") in tuple(Software):
+            is_told_plain = "content_type" in _mapping(stage.data.get("options"))
+            return _Server(software=Software(stage.data["software"]), is_told_plain=is_told_plain)
+        return self._server or self._learn()
+
+    def _options(self, post: Post, server: _Server) -> dict[str, Any]:
+        """What goes beside text and picture; kept with the stage, so that a resend does not depend on what the server
+        or the configuration say by then.
+        """
+        settings = self.settings
+        options: dict[str, Any] = {"visibility": settings.visibility.value}
+        if language := settings.language or _language(post.languages):
+            options["language"] = language
+        if settings.content_warning:
+            options["spoiler_text"] = settings.content_warning
+        if settings.sensitive:
+            options["sensitive"] = True
+        if server.is_told_plain:
+            options["content_type"] = "text/plain"
+        return options
+
+    def _upload(self, picture: Picture) -> tuple[str, bool]:
+        """The id of the uploaded picture, and whether it may be used already.
+
+        Raises:
+            DeliveryError: MediaRejected if the picture cannot be had or is refused.
+        """
+        try:
+            content = Path(picture.path).read_bytes()
+        except OSError as error:
+            raise MediaRejected(f"the picture cannot be read: {error.strerror}") from error
+        limit = self.media.alt_length
+        alt = shorten(picture.alt, lambda kept: len(kept) <= limit)
+        name = f"picture.{picture.type.rpartition('/')[2].replace('jpeg', 'jpg')}"
+        file = Upload(content=content, filename=name, type=picture.type)
+        body, kind = multipart({"file": file}, {"description": alt} if alt else None)
+        answer = self._post_media("v2", body, kind)
+        if answer.status in (404, 405, 501):
+            answer = self._post_media("v1", body, kind)
+        if not answer.ok:
+            raise self._upload_refusal(answer)
+        made = _mapping(_json(answer))
+        media = _id(made.get("id"))
+        if media is None:
+            raise OutcomeUnknown(f"the upload was answered without an id; {self._words(answer)}")
+        return media, answer.status != 202 and made.get("url") is not None
+
+    def _post_media(self, version: str, body: bytes, kind: dict[str, str]) -> Answer:
+        return self.http.ask("POST", f"{self._base}/api/{version}/media", headers=self._headers() | kind, data=body)
+
+    def _polled(self, media: str) -> tuple[str | None, bool]:
+        """An upload's id and whether it may be used by now; no id if the server has it no more.
+
+        Raises:
+            DeliveryError: MediaRejected if the server could not make a picture of it.
+        """
+        answer = self._media(media)
+        if answer.status == 404:
+            return None, False
+        if not answer.ok:
+            raise self._upload_refusal(answer)
+        return media, answer.status != 206 and _mapping(_json(answer)).get("url") is not None
+
+    def _media(self, media: str) -> Answer:
+        return self.http.ask("GET", f"{self._base}/api/v1/media/{quote(media, safe='')}", headers=self._headers())
+
+    # --- publishing --------------------------------------------------------------------------------------------------
+
+    def publish(self, post: Post, stage: Stage, *, key: str) -> Receipt:
+        """One status is asked for, under the key; the bytes are those of post and stage, whatever the server is now.
+
+        Raises:
+            DeliveryError: AlreadyPosted if the picture or the key was used before. It is ours if a look shows our
+                picture in a status of the account.
+        """
+        answer = self.http.send(
+            "POST",
+            f"{self._base}/api/v1/statuses",
+            headers=self._headers() | {"Idempotency-Key": key},
+            json=self._status(post, stage),
+        )
+        receipt = _receipt(_mapping(_json(answer))) if answer.ok else None
+        if receipt is not None:
+            return receipt
+        if _is_login(answer):
+            raise Unauthorized(f"the server asks for a login instead: {self._words(answer)}")
+        if answer.ok:
+            raise OutcomeUnknown(f"success without the id of the post; {self._words(answer)}")
+        raise self._refusal(answer, post, stage)
+
+    def _status(self, post: Post, stage: Stage) -> dict[str, Any]:
+        """The status as https://docs.joinmastodon.org/methods/statuses/#create has it."""
+        options = _mapping(stage.data.get("options")) or self._options(post, _Server())
+        media = _media_of(post, stage)
+        return {"status": post.text, **options, **({"media_ids": [media]} if media else {})}
+
+    def _refusal(self, answer: Answer, post: Post, stage: Stage) -> DeliveryError:
+        """What an answer without success says of the post."""
+        words, said = self._words(answer), _said(answer)
+        match answer.status:
+            case 429:
+                return RateLimited(words, wait=_wait(answer))
+            case 401:
+                return Unauthorized(words)
+            case 403 if _EMPTY.search(said):
+                return Rejected(f"this server takes posts with a picture only, and this one has none; {words}")
+            case 403 if _AUTH.search(said):
+                return Unauthorized(words)
+            case 400 | 422 if _USED_KEY.search(said):
+                return self._used_key(words, post, stage)
+            case 400 | 404 | 422 if _media_of(post, stage) and _MEDIA.search(said):
+                return self._media_refusal(words, said, post, stage)
+            case 400 | 422:
+                # Both are the server's own list of what it will not make: nothing was created.
+                return Rejected("; ".join((words, *(hint for about, hint in _HINTS if about.search(said)))))
+            case 503 if stage.data.get("software") == Software.GOTOSOCIAL and answer.wait() is not None:
+                # Its throttle, which stands before everything that makes a post:
+                # https://docs.gotosocial.org/en/latest/api/throttling/
+                return RateLimited(words, wait=answer.wait())
+            case _:
+                return OutcomeUnknown(words)
+
+    def _media_refusal(self, words: str, said: str, post: Post, stage: Stage) -> DeliveryError:
+        """What a refusal that speaks of the picture comes to: nothing was created by this call.
+
+        A picture can be attached once. One that is not found may be gone, and may be in the post that an earlier call
+        made: a look tells. One that is still in work is waited for, as a limit is: the account loses ten seconds.
+        """
+        if _MEDIA_IN_WORK.search(said):
+            return self._in_work(words, _media_of(post, stage) or "")
+        return self._gone_media(words, post, stage) if _MEDIA_GONE.search(said) else MediaRejected(words)
+
+    def _in_work(self, words: str, media: str) -> DeliveryError:
+        try:
+            _, ready = self._polled(media)
+        except DeliveryError:
+            ready = True
+        # Only while the server itself says so: one that contradicts itself must not hold up the account.
+        return MediaRejected(words) if ready else RateLimited(words, wait=_PROCESSING_WAIT)
+
+    def _gone_media(self, words: str, post: Post, stage: Stage) -> DeliveryError:
+        try:
+            return self._seen(words, post, stage) or MediaRejected(words)
+        except DeliveryError as error:
+            return OutcomeUnknown(f"{words}; the account's posts could not be read: {error}")
+
+    def _used_key(self, words: str, post: Post, stage: Stage) -> DeliveryError:
+        """Pixelfed keeps a key before it judges what is sent under it, so that a used one proves no post."""
+        try:
+            return self._seen(words, post, stage) or AlreadyPosted(words)
+        except DeliveryError as error:
+            return AlreadyPosted(f"{words}; the account's posts could not be read: {error}")
+
+    def _seen(self, words: str, post: Post, stage: Stage) -> AlreadyPosted | None:
+        """The post as a look shows it; ours if it has the picture that we uploaded for it."""
+        found = self._search(post, post.created_at - _LOOK_BACK)
+        if found is None:
+            return None
+        media = _media_of(post, stage)
+        return AlreadyPosted(words, receipt=_receipt(found), ours=media is not None and media in _attached(found))
+
+    # --- looking -----------------------------------------------------------------------------------------------------
+
+    def find(self, post: Post, stage: Stage, *, key: str | None, since: datetime) -> Receipt | None:
+        """The newest of the account's own posts with the link, or with the text where there is none, back to `since`.
+
+        Raises:
+            Undecided: the account has more posts since then than are looked through, or the list repeats itself.
+            DeliveryError: the look failed; it proves nothing.
+        """
+        found = self._search(post, since)
+        return None if found is None else _receipt(found)
+
+    def _search(self, post: Post, since: datetime) -> Mapping[str, Any] | None:
+        """The status that carries the post; None if all back to `since` were seen and none does."""
+        since = since.replace(microsecond=0)
+        seen: set[str] = set()
+        before: str | None = None
+        for _ in range(_PAGES):
+            page = self._page(before)
+            if not page:
+                if before is None:
+                    self.whoami()  # some servers show nothing, instead of refusing, to who is not logged in
+                return None
+            for status in page:
+                if _is_own(status) and _made_at(status) >= since and _carries(status, post):
+                    return status
+            ids = {_id(status.get("id")) or "" for status in page}
+            if ids <= seen and len(page) > 1:
+                raise Undecided("the list of posts repeats itself")
+            if ids <= seen or _ends_before(page, since):
+                return None
+            seen |= ids
+            before = _id(page[-1].get("id"))
+        raise Undecided(f"more than {_PAGES * _PAGE} posts since {since:%Y-%m-%d %H:%M}, or a list without order")
+
+    def _page(self, before: str | None) -> Sequence[Mapping[str, Any]]:
+        """The account's statuses before one of them, the newest first as a rule."""
+        params = {"limit": str(_PAGE), "exclude_reblogs": "true", "exclude_replies": "true"}
+        answer = self.http.ask(
+            "GET",
+            f"{self._base}/api/v1/accounts/{quote(self._account(), safe='')}/statuses",
+            headers=self._headers(),
+            params=params | ({"max_id": before} if before else {}),
+        )
+        statuses = _json(answer)
+        if not answer.ok or not isinstance(statuses, list) or any(_receipt(_mapping(one)) is None for one in statuses):
+            raise self._look_refusal(answer)
+        return [_mapping(status) for status in statuses]
+
+    # --- refusals ----------------------------------------------------------------------------------------------------
+
+    def _look_refusal(self, answer: Answer) -> DeliveryError:
+        """What an answer that is not what was asked for says of the account; no post depends on it."""
+        words, said = self._words(answer), _said(answer)
+        if answer.status == 429:
+            return RateLimited(words, wait=_wait(answer))
+        # 422: the token belongs to an application and to no user.
+        is_refused = answer.status in (403, 422) and (_AUTH.search(said) or "authenticated user" in said)
+        if answer.status == 401 or is_refused or _is_login(answer):
+            return Unauthorized(words)
+        return OutcomeUnknown(f"the server's answer cannot be read; {words}" if answer.ok else words)
+
+    def _upload_refusal(self, answer: Answer) -> DeliveryError:
+        """What a refused upload means; without a word on what is wrong the upload is tried again."""
+        words = self._words(answer)
+        if answer.status in (400, 404, 405, 413, 415, 422, 501):
+            return MediaRejected(words)
+        return self._look_refusal(answer)
+
+    # --- requests ----------------------------------------------------------------------------------------------------
+
+    @property
+    def _base(self) -> str:
+        return str(self.settings.server).rstrip("/")
+
+    def _headers(self) -> dict[str, str]:
+        token = self.settings.access_token.get_secret_value()
+        return {"Authorization": f"Bearer {token}", "Accept": "application/json"}
+
+    def _words(self, answer: Answer) -> str:
+        """Status and the server's words, without our token even if the server repeats it."""
+        words, token = evidence(answer), self.settings.access_token.get_secret_value()
+        return words.replace(token, "…") if token else words
+
+
+# --- what a server states --------------------------------------------------------------------------------------------
+
+
+def _software(name: str, instance: Mapping[str, Any]) -> Software:
+    """What runs the server, by its nodeinfo's name, else by the version and the source that the instance states."""
+    if name:
+        return _NAMES.get(name, Software.OTHER)
+    told = f"{instance.get('version', '')} {instance.get('source_url', '')}".lower()
+    for word, software in _NAMES.items():
+        if word in told and software is not Software.MASTODON:
+            return software
+    is_plain = re.match(r"[1-9]\d*\.\d+\.\d+", told) and "compatible" not in told
+    return Software.MASTODON if is_plain else Software.OTHER
+
+
+def _text_limits(software: Software, instance: Mapping[str, Any], statuses: Mapping[str, Any]) -> TextLimits:
+    """How much text the server takes. What is not known to count as Mastodon does is counted the longest way."""
+    stated = statuses.get("max_characters", instance.get("max_toot_chars"))
+    length = _figure(stated, default=_LENGTH, most=_MOST_LENGTH)
+    reserved = _figure(statuses.get("characters_reserved_per_url"), default=0, most=length)
+    url_length = None if software in _COUNTS_LINKS else reserved or None
+    counts_graphemes = software in (Software.MASTODON, Software.PLEROMA) or url_length is not None
+    return TextLimits(
+        length=length,
+        count=counted if counts_graphemes else characters,
+        url_length=url_length,
+        neutralise=unlinked,
+    )
+
+
+def _media_limits(software: Software, instance: Mapping[str, Any], statuses: Mapping[str, Any]) -> MediaLimits:
+    """What the server takes as a picture."""
+    stated = _mapping(_mapping(instance.get("configuration")).get("media_attachments"))
+    taken = _strings(stated.get("supported_mime_types"))
+    types = tuple(kind for kind in _TYPES if kind in taken)
+    pixels = _figure(stated.get("image_matrix_limit"), default=_IMAGE_PIXELS, least=10_000, most=_MOST_BYTES)
+    size = _figure(stated.get("image_size_limit"), default=_IMAGE_BYTES, least=10_000, most=_MOST_BYTES)
+    # Pixelfed's own is 1,000 and not stated: https://github.com/pixelfed/pixelfed/blob/dev/config/pixelfed.php
+    alt = 1_000 if software is Software.PIXELFED else _ALT_LENGTH
+    return MediaLimits(
+        # Pictures of other types are made JPEG, which every server takes.
+        types=types if "image/jpeg" in types else _TYPES[:2],
+        size_bytes=min(size, _IMAGE_BYTES),
+        side=min(_SIDE, isqrt(pixels)),
+        count=_figure(statuses.get("max_media_attachments"), default=_PICTURES, most=100),
+        alt_length=_figure(stated.get("description_limit"), default=alt, most=_MOST_LENGTH),
+    )
+
+
+def _figure(value: object, *, default: int, most: int, least: int = 1) -> int:
+    """The number if it is one that can be meant."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        return default
+    return value if least <= value <= most else default
+
+
+# --- what a status holds ---------------------------------------------------------------------------------------------
+
+
+def _language(tags: Sequence[str]) -> str | None:
+    """The first of the BCP 47 tags whose language ISO 639-1 knows."""
+    found = (tag.replace("_", "-").partition("-")[0].lower() for tag in tags)
+    return next((language for language in found if _ISO_639_1.fullmatch(language)), None)
+
+
+def _media_of(post: Post, stage: Stage) -> str | None:
+    """The id of the post's uploaded picture."""
+    return _id(stage.data.get("media")) if post.picture is not None else None
+
+
+def _receipt(status: Mapping[str, Any]) -> Receipt | None:
+    """The receipt for a status; None if it has no id. Ids are opaque: numbers, ULIDs, flake ids."""
+    remote_id = _id(status.get("id"))
+    return None if remote_id is None else Receipt(remote_id=remote_id, url=_address(status))
+
+
+def _address(entity: Mapping[str, Any]) -> str | None:
+    """Where people find it: `url`, else `uri`, which is for servers and often works as well."""
+    found = (entity.get(name) for name in ("url", "uri"))
+    return next((str(one) for one in found if isinstance(one, str) and one.startswith(("http://", "https://"))), None)
+
+
+def _attached(status: Mapping[str, Any]) -> set[str | None]:
+    media = status.get("media_attachments")
+    return {_id(_mapping(one).get("id")) for one in media} if isinstance(media, list) else set()
+
+
+def _is_own(status: Mapping[str, Any]) -> bool:
+    """Whether it is neither a boost nor a reply, which a server may list although it was asked not to."""
+    return not status.get("reblog") and not status.get("in_reply_to_id")
+
+
+def _made_at(status: Mapping[str, Any]) -> datetime:
+    """When a status was made; one that does not say counts as new."""
+    return _time(str(status.get("created_at"))) or datetime.max.replace(tzinfo=UTC)
+
+
+def _ends_before(page: Sequence[Mapping[str, Any]], since: datetime) -> bool:
+    """Whether what follows this page is older than `since`: all of it is, and it is in order.
+
+    Some servers put pinned posts first, and nothing promises an order.
+    """
+    times = [_made_at(status) for status in page if status.get("pinned") is not True]
+    is_ordered = all(first >= second for first, second in pairwise(times))
+    return bool(times) and is_ordered and max(times) < since
+
+
+def _carries(status: Mapping[str, Any], post: Post) -> bool:
+    """Whether a status is of this post: it has its link anywhere, or, where there is none, its text."""
+    content = str(status.get("content") or "")
+    if post.link is None:
+        return _folded(html_to_text(content)) == _folded(post.text)
+    wanted = _normal(post.link)
+    return any(_normal(link) == wanted for link in _links(status, content))
+
+
+def _links(status: Mapping[str, Any], content: str) -> Iterator[str]:
+    """Every link of a status: in its HTML, in the text that a reader sees, and of its card."""
+    for match in _HREF.finditer(content):
+        yield html.unescape(match[1] or match[2] or "")
+    for match in _URL_IN_TEXT.finditer(html_to_text(content)):
+        yield match[0].rstrip(".,;:!?)]}'\"»”…")
+    yield str(_mapping(status.get("card")).get("url", ""))
+
+
+def _normal(link: str) -> str:
+    return normalise_link(link) or link
+
+
+def _folded(text: str) -> str:
+    """The text without what servers change: line breaks, blanks and invisible characters."""
+    return clean(text)
+
+
+# --- reading answers -------------------------------------------------------------------------------------------------
+
+
+def _json(answer: Answer) -> object:
+    """What the body holds; None if that is no JSON."""
+    try:
+        value: object = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        return None
+    return value
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _strings(value: object) -> frozenset[str]:
+    return frozenset(one for one in value if isinstance(one, str)) if isinstance(value, list) else frozenset()
+
+
+def _id(value: object) -> str | None:
+    """An id as text, whatever the server makes of it."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value if isinstance(value, str) and value else None
+
+
+def _said(answer: Answer) -> str:
+    """The words of a refusal in lower case, from JSON or from a page as a reader sees it."""
+    body = _json(answer)
+    if isinstance(body, dict):
+        return json.dumps(body, ensure_ascii=False).lower()
+    return html_to_text(answer.body[:20_000].decode(errors="replace")).lower()
+
+
+def _is_login(answer: Answer) -> bool:
+    """Whether the server wants a login instead of what was asked: then it did nothing else."""
+    if 300 <= answer.status < 400:
+        return _LOGIN_PATH.fullmatch(urlsplit(answer.headers.get("Location", "")).path) is not None
+    return answer.ok and _LOGIN_PAGE.search(answer.body.decode(errors="replace")) is not None
+
+
+def _wait(answer: Answer) -> timedelta:
+    """How long the server wants to be left alone, by its own clock.
+
+    Mastodon sends `X-RateLimit-Reset` as ISO 8601 and no Retry-After; its windows are aligned to the clock, so that the
+    reset may be near. https://docs.joinmastodon.org/api/rate-limits/
+    """
+    reset, now = _time(answer.headers.get("X-RateLimit-Reset", "")), _date(answer.headers.get("Date", ""))
+    if reset is None or now is None:
+        return answer.wait() or _LIMITED_WAIT
+    return min(max(reset - now, timedelta(seconds=1)), LONGEST_WAIT)
+
+
+def _time(stated: str) -> datetime | None:
+    """A time in ISO 8601 that says its offset, or seconds since 1970."""
+    try:
+        if re.fullmatch(r"[0-9]{9,11}", stated):
+            return datetime.fromtimestamp(int(stated), UTC)
+        time = datetime.fromisoformat(stated)
+    except ValueError:
+        return None
+    return time if time.tzinfo is not None else None
+
+
+def _date(header: str) -> datetime | None:
+    try:
+        return parsedate_to_datetime(header).astimezone(UTC)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
