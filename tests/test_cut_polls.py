@@ -457,6 +457,7 @@ def read(digests: bytes, *, cut: int = 0, **rest: Any) -> Document:
         pytest.param(read(C + A, cut=1), (True,), C + A, id="in any order"),
         pytest.param(read(A + B), (False, True), B, id="what stands for one article"),
         pytest.param(read(C + C), (True, False), b"", id="nothing of what is twice"),
+        pytest.param(read(A + bytes(8)), (True, True), A, id="not what is read each time"),
         pytest.param(read(A + B), (False, False), b"", id="nothing"),
         pytest.param(read(A + B + C), (True,), b"", id="nothing where items cannot be told apart"),
         pytest.param(read(b""), (True,), b"", id="nothing without digests"),

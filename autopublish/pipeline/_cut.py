@@ -13,6 +13,8 @@ from autopublish.models import Document, Feed
 
 #: So many bytes name an item; `feeds.parse` makes them.
 DIGEST_BYTES = 8
+#: Stands for an item that is read each time.
+NEVER_KNOWN = bytes(DIGEST_BYTES)
 
 
 def known_items(feed: Feed) -> bytes:
@@ -34,7 +36,7 @@ def remembered(feed: Feed, document: Document, url: str, may_be_cut: Sequence[bo
     read = [piece for piece in pieces if piece not in before]
     if len(read) != len(may_be_cut):
         return b""
-    left_out = {piece for piece, may_be in zip(read, may_be_cut, strict=True) if not may_be}
+    left_out = {NEVER_KNOWN, *(piece for piece, may_be in zip(read, may_be_cut, strict=True) if not may_be)}
     kept = b"".join(piece for piece in pieces if piece not in left_out)
     return _reading(feed, document, url) + kept if kept else b""
 
