@@ -21,7 +21,7 @@ from threading import Condition, Lock
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from autopublish import __version__, deliveries
+from autopublish import __version__
 from autopublish.articles import alias_of_link, normalise_link
 from autopublish.config import Config, digest_of, load, resolve_secrets
 from autopublish.engines.local import Key, LocalEngine
@@ -292,6 +292,8 @@ class App:
         Raises:
             NotAllowed: it is PAUSED already, or in SAFE_MODE.
         """
+        from autopublish import deliveries
+
         return self.store.rule(
             account, lambda standing, _: deliveries.pause(standing, who, why), actor=who, now=self.now()
         )
@@ -306,12 +308,13 @@ class App:
             SecretError: a secret is missing, empty or a sample.
             DeliveryError: the network did not say who is logged in.
         """
+        from autopublish.deliveries import NotAllowed
         from autopublish.pipeline._resume import resume
 
         configured = self.accounts.get(account)
         if configured is None or configured.platform != self.store.standing(account).platform:
             words = "the configuration says something else of it now: `autopublish run` takes that over first"
-            raise deliveries.NotAllowed(words)
+            raise NotAllowed(words)
         return resume(self._parts(), configured, actor=who, accepted=accepted)
 
     # --- questions ---------------------------------------------------------------------------------------------------

@@ -360,6 +360,9 @@ HEAVY = {
     "rich",
     "regex",
     "concurrent.futures",
+    "autopublish.posts",
+    "autopublish.deliveries",
+    "autopublish.platforms",
 }
 LOADED = (
     "import sys\nfrom autopublish.cli import main\ntry: main(sys.argv[1:])\nfinally: print(*sys.modules, sep='\\n')\n"

@@ -6,6 +6,8 @@ does not pay for what other commands use.
 
 from __future__ import annotations
 
+import atexit
+import gc
 from importlib import import_module
 
 import click
@@ -63,4 +65,6 @@ def main(verbose: int) -> None:
     """Every article of a news site on each of its social accounts: well made, once."""
     from autopublish import logs
 
+    # At the end of the process nothing is worth collecting: a tenth of an idle run's time.
+    atexit.register(gc.freeze)
     logs.set_up(verbose)

@@ -8,7 +8,6 @@ from datetime import datetime
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
-from autopublish import deliveries
 from autopublish.errors import ConfigError, StoreError
 from autopublish.models import AccountState, Feed, State
 from autopublish.pipeline._due import goes_on_at, is_due
@@ -132,6 +131,8 @@ class Pipeline:
         account = self._parts.accounts().get(name)
         if account is None or not account.at_most:
             return None
+        from autopublish import deliveries
+
         since = now - max(window.period for window in account.at_most)
         return deliveries.pace(account.at_most, self._parts.store.counted(name, since), now)
 

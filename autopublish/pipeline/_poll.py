@@ -16,7 +16,6 @@ from autopublish.models import Delivery, Document, Feed, Novelty, State, Validat
 from autopublish.pipeline import _cut
 from autopublish.pipeline._links import Links
 from autopublish.pipeline._parts import Journal, Parts, Polled
-from autopublish.pipeline._route import route
 from autopublish.store import Decision, Known
 
 log = logging.getLogger(__name__)
@@ -175,6 +174,9 @@ class Poller:
         self, feed: Feed, fetched: Fetched, document: Document, dead: Sequence[Delivery], now: datetime
     ) -> Polled | None:
         """None, and nothing is saved, if items that were cut out may bear on those that were read."""
+        # Imported here: a run without news must not pay for posts.
+        from autopublish.pipeline._route import route
+
         found = candidates(document, feed)
         accounts = self._parts.accounts()
         identified: list[Identified] = []

@@ -12,7 +12,6 @@ from autopublish.errors import ComposeError, DeliveryError, FeedError, FeedMalfo
 from autopublish.feeds.fetch import fetch
 from autopublish.models import Account, Article, Feed, FeedSettings, Post
 from autopublish.net import Client
-from autopublish.posts import admits, compose
 
 if TYPE_CHECKING:
     from autopublish.platforms._base import Platform
@@ -137,6 +136,9 @@ def _previewed(settings: FeedSettings, article: Article, asked: Sequence[_Asked]
 
 
 def _draft(article: Article, asked: _Asked, now: datetime) -> Draft:
+    # Imported here, as this module is loaded with the package: a run without news must not pay for posts.
+    from autopublish.posts import admits, compose
+
     account, platform = asked.account, asked.platform
     draft = Draft(account=account.name, platform=account.platform, look=platform.look, note=asked.note)
     try:

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from autopublish.deliveries import Ruling, Settled
 from autopublish.errors import ConfigError, Problem, StoreError, StoreTooNew
 from autopublish.models import (
     Account,
@@ -43,6 +43,9 @@ from autopublish.store._codec import (
 )
 from autopublish.store._sqlite import Database, Transaction
 from autopublish.store._statements import migrations, newest_version
+
+if TYPE_CHECKING:
+    from autopublish.deliveries import Ruling, Settled
 
 #: Tells events of one microsecond apart, in their order.
 _numbers = itertools.count()
