@@ -195,8 +195,7 @@ class App:
     @cached_property
     def client(self) -> Client:
         """The one way to other machines."""
-        feeds = self._config.feeds if self._config else tuple(feed.settings for feed in self.store.feeds())
-        return Client(user_agent=_user_agent(next((feed.contact for feed in feeds if feed.contact), None)))
+        return Client(user_agent=_user_agent(self._config.contact if self._config else self.store.contact()))
 
     @cached_property
     def pictures(self) -> Pictures:
@@ -352,7 +351,7 @@ class App:
 
     def _report(self, pipeline: Pipeline, told: Sequence[str], recovered: int) -> RunReport:
         journal = pipeline.journal
-        order = {feed.settings.name: place for place, feed in enumerate(self.store.feeds())}
+        order = {name: place for place, name in enumerate(pipeline.feed_names())}
         return RunReport(
             polled=sorted(journal.polled, key=lambda polled: order.get(polled.feed, 0)),
             changed=sorted(
@@ -403,7 +402,8 @@ def _work_until_over(pipeline: Pipeline, engine: LocalEngine) -> None:
     """Work on what falls due by itself until nothing does."""
 
     def when_quiet() -> None:
-        pipeline.wake_waiting()
+        # What a person stopped or cancelled meanwhile is not waited for.
+        engine.keep_later({("drain", account) for account in pipeline.wake_waiting()})
         if engine.later:
             pipeline.journal.watch(_waits_for(engine.later))
 

@@ -24,11 +24,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Final
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 from requests.adapters import HTTPAdapter
 from requests.exceptions import RequestException
-from requests.models import PreparedRequest
+from requests.models import PreparedRequest, Response
 from requests.structures import CaseInsensitiveDict
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3 import HTTPConnectionPool, HTTPResponse, HTTPSConnectionPool
@@ -425,9 +425,30 @@ class _Adapter(HTTPAdapter):
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
         """Leave certificates to the shared context, which requires them; requests would read the bundle again here."""
 
-    def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
-        host, _ = super().build_connection_pool_key_attributes(request, verify, cert)
-        return host, {"ssl_context": self._trust.context()} if host["scheme"] == "https" else {}
+    # Proxies and cookies are looked for in each of the next three, for a third of the time that an idle poll takes.
+
+    def get_connection_with_tls_context(
+        self,
+        request: PreparedRequest,
+        verify: Any,
+        proxies: Any = None,
+        cert: Any = None,
+    ) -> Any:
+        parts = urlsplit(request.url)
+        context = {"ssl_context": self._trust.context()} if parts.scheme == "https" else {}
+        return self.poolmanager.connection_from_host(
+            str(parts.hostname), parts.port, str(parts.scheme), pool_kwargs=context
+        )
+
+    def request_url(self, request: PreparedRequest, proxies: Any) -> str:
+        return request.path_url
+
+    def build_response(self, req: PreparedRequest, resp: Any) -> Response:
+        response = Response()
+        response.status_code = resp.status
+        response.headers = CaseInsensitiveDict(resp.headers)
+        response.raw = resp
+        return response
 
 
 # --- bodies ----------------------------------------------------------------------------------------------------------
@@ -626,7 +647,9 @@ class Client:
             reply = self._reuse(ask, _Call(ends=ends, allow_private=allow_private))
             location = reply.headers.get("Location") if reply.status in _REDIRECTS else None
             if location is None:
-                return replace(reply, hops=tuple(hops), permanent_url=reply.url if hops and permanent else None)
+                return (
+                    replace(reply, hops=tuple(hops), permanent_url=reply.url if permanent else None) if hops else reply
+                )
             hops.append(reply.url)
             permanent = permanent and reply.status in _PERMANENT
             try:

@@ -1671,6 +1671,7 @@ SCANS = {
     "accounts_all": "a few accounts",
     "accounts_release": "a few accounts, when the configuration changed",
     "feeds_all": "once, when the configuration changed",
+    "feed_first": "goes through the feeds until the first that is named",
     "feeds_configured": "all of them are wanted, once a round",
     "feeds_release": "once, when the configuration changed",
     "hosts_waiting": "the few hosts that ever told us to wait, once a round",

@@ -43,6 +43,10 @@ class Pipeline:
         self._links.begin_round()
         return tuple(self._feeds)
 
+    def feed_names(self) -> tuple[str, ...]:
+        """The feeds of the round in their order."""
+        return tuple(feed.settings.name for feed in self._feeds.values())
+
     def begin_due_round(self) -> tuple[str, ...]:
         """As `begin_round`, but only the feeds that are due by their `every`; the others are noted as `not due`."""
         self.begin_round()
@@ -110,13 +114,13 @@ class Pipeline:
 
     # --- what there is to do -----------------------------------------------------------------------------------------
 
-    def wake_waiting(self) -> None:
-        """Have every account woken when it goes on by itself, what a person decided meanwhile included."""
+    def wake_waiting(self) -> tuple[str, ...]:
+        """Have every account woken when it goes on by itself, and give these; what a person decided meanwhile counts."""
         self._links.begin_round()
-        self._wake_later(sorted({work.account for work in self._parts.store.work()} - self._broken))
+        return self._wake_later(sorted({work.account for work in self._parts.store.work()} - self._broken))
 
-    def _wake_later(self, names: Sequence[str]) -> None:
-        now, store = self._parts.clock(), self._parts.store
+    def _wake_later(self, names: Sequence[str]) -> tuple[str, ...]:
+        now, store, woken = self._parts.clock(), self._parts.store, []
         works, standings = store.work(), store.standings()
         for name in names:
             standing = standings.get(name)
@@ -126,6 +130,8 @@ class Pipeline:
             at = goes_on_at(own, standing, partial(self._paced_until, name, now), now)
             if at is not None:
                 self._parts.wake("drain", name, at)
+                woken.append(name)
+        return tuple(woken)
 
     def _paced_until(self, name: str, now: datetime) -> datetime | None:
         account = self._parts.accounts().get(name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from threading import Lock
@@ -41,11 +41,14 @@ class Poller:
         self._links = links
         self._marks: list[Feed] = []
         self._hosts: dict[str, datetime] = {}
+        #: What is HELD for a dead link, by feed.
+        self._dead: Mapping[str, Sequence[Delivery]] = {}
         self._lock = Lock()
 
     def begin_round(self) -> None:
-        """Read which hosts told us to wait."""
+        """Read which hosts told us to wait, and which links were dead."""
         self._hosts = self._parts.store.hosts_waiting(self._parts.clock())
+        self._dead = self._parts.store.dead_links()
 
     def poll(self, feed: Feed) -> Polled:
         """Poll one feed unless it, or its host, told us to wait; whatever goes wrong stays inside this feed."""
@@ -85,7 +88,7 @@ class Poller:
 
     def _read(self, feed: Feed, fetched: Fetched, now: datetime) -> Polled:
         """Without the items that were in the last document, unless something hangs on the document as a whole."""
-        dead = self._parts.store.dead_links(feed.id)
+        dead = self._dead.get(feed.id, ())
         document = _parsed(fetched, known=b"" if dead else _cut.known_items(feed))
         if document.cut and not _cut.is_read_alike(feed, document, fetched.url):
             document = _parsed(fetched)
@@ -123,7 +126,7 @@ class Poller:
         )
         self._mark(mark)
         if items is None:
-            self._look_at_dead_links(feed, self._parts.store.dead_links(feed.id), None)
+            self._look_at_dead_links(feed, self._dead.get(feed.id, ()), None)
         status = "not modified" if fetched.status == 304 else "nothing new"
         return Polled(feed=feed.settings.name, status=status, reason=note)
 
@@ -244,7 +247,8 @@ def after_move(feed: Feed, fetched: Fetched, now: datetime) -> tuple[Feed, str |
     """
     target = fetched.permanent_url
     if target is None or target == feed.address:
-        return replace(feed, moved_to=None, moved_since=None, moved_polls=0), None
+        stays = feed if feed.moved_to is None else replace(feed, moved_to=None, moved_since=None, moved_polls=0)
+        return stays, None
     if target != feed.moved_to:
         return replace(feed, moved_to=target, moved_since=now, moved_polls=1), None
     polls, since = feed.moved_polls + 1, feed.moved_since or now

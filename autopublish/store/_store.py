@@ -261,6 +261,12 @@ class Store:
         with self._database.read() as tx:
             return tuple(feed_of(row) for row in tx.rows("feeds_configured"))
 
+    def contact(self) -> str | None:
+        """Where the admin of a site finds the operator: the configuration says it for all feeds alike."""
+        with self._database.read() as tx:
+            row = tx.row("feed_first")
+            return None if row is None else feed_of(row).settings.contact
+
     def feed(self, key: str) -> Feed:
         """One feed by its id, configured or not."""
         with self._database.read() as tx:
@@ -439,10 +445,13 @@ class Store:
                 found.append((delivery_of(row), attempt_of(attempt)))
         return tuple(found)
 
-    def dead_links(self, feed: str) -> tuple[Delivery, ...]:
-        """What is HELD because the link of an article of this feed was dead."""
+    def dead_links(self) -> dict[str, tuple[Delivery, ...]]:
+        """What is HELD because an article's link was dead, by the id of the feed that showed the article first."""
+        found: dict[str, tuple[Delivery, ...]] = {}
         with self._database.read() as tx:
-            return tuple(delivery_of(row) for row in tx.rows("deliveries_dead_link", feed=feed))
+            for row in tx.rows("deliveries_dead_link"):
+                found[row["feed"]] = (*found.get(row["feed"], ()), delivery_of(row))
+        return found
 
     def in_state(self, state: State, *, most: int = 1000) -> tuple[Delivery, ...]:
         """Deliveries of one state, oldest article first."""

@@ -36,9 +36,9 @@ SELECT * FROM deliveries WHERE article = :article ORDER BY account, part, occasi
 SELECT * FROM deliveries WHERE state = :state ORDER BY published, id LIMIT :most;
 
 -- name: deliveries_dead_link
--- What is held because the link of an article of a feed was dead.
-SELECT deliveries.* FROM deliveries JOIN articles ON articles.id = deliveries.article
-WHERE deliveries.state = 'HELD' AND deliveries.reason = 'dead link' AND articles.feed = :feed
+-- What is held because the link of an article was dead, with the feed that showed the article first.
+SELECT deliveries.*, articles.feed AS feed FROM deliveries JOIN articles ON articles.id = deliveries.article
+WHERE deliveries.state = 'HELD' AND deliveries.reason = 'dead link'
 ORDER BY deliveries.article, deliveries.account;
 
 -- name: deliveries_newest

@@ -4,6 +4,10 @@
 -- The feeds that the configuration of now names, in its order.
 SELECT * FROM feeds WHERE name IS NOT NULL ORDER BY position;
 
+-- name: feed_first
+-- The first feed that the configuration of now names.
+SELECT * FROM feeds WHERE name IS NOT NULL ORDER BY position LIMIT 1;
+
 -- name: feed_by_id
 -- One feed.
 SELECT * FROM feeds WHERE id = :id;
