@@ -23,6 +23,7 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
 
@@ -131,7 +132,8 @@ class _Call:
         The handle is a duplicate: a descriptor that the library closes may belong to another connection a moment later.
         """
         if self._handle is None:
-            self._handle = socket.socket(fileno=os.dup(sock.fileno()))
+            # Its kind is told, or three more calls would ask the kernel for it.
+            self._handle = socket.socket(sock.family, sock.type, sock.proto, fileno=os.dup(sock.fileno()))
 
     def mark_first_byte(self) -> None:
         """The call is marked as started, after the guard let it through.
@@ -284,6 +286,7 @@ def _connect(
 # --- URLs ------------------------------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=2048)
 def _checked(url: str) -> Url:
     """The URL normalised, without its fragment.
 
@@ -446,7 +449,6 @@ class _Adapter(HTTPAdapter):
     def build_response(self, req: PreparedRequest, resp: Any) -> Response:
         response = Response()
         response.status_code = resp.status
-        response.headers = CaseInsensitiveDict(resp.headers)
         response.raw = resp
         return response
 
@@ -739,7 +741,7 @@ class Client:
                 raise _Stopped("deadline passed")
             return Reply(
                 status=response.status_code,
-                headers=response.headers,
+                headers=response.raw.headers,
                 body=body,
                 url=str(request.url),
                 cut_short=cut_short,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 #: Before this nothing was published in a feed: an earlier date is a default (1970) or a slip.
@@ -37,6 +38,7 @@ _RFC822 = re.compile(
 _RFC3339 = re.compile(r"(?P<year>\d{4})-(?P<month>\d{2})-(?P<day>\d{2})(?:[Tt\s]\s*" + _TIME + _ZONE + r")?")
 
 
+@lru_cache(maxsize=512)  # a server says one Date to all who ask in a second
 def parse_date(text: str | None) -> datetime | None:
     """The moment in UTC that `text` names, None if there is none that is sure and between 1995 and 9999.
 
