@@ -49,6 +49,9 @@ class TextLimits:
     count: Callable[[str], int]
     #: What any link counts, where that is fixed (t.co and its kin); None: as it is written.
     url_length: int | None = None
+    #: What a link counts where the network takes not every one, or not the whole of it, for a link; it is given
+    #: `url_length` as well. None: `url_length`.
+    link_length: Callable[[str, int], int] | None = None
     #: Most UTF-8 bytes, where the network limits them as well.
     size_bytes: int | None = None
     #: Most characters of one hashtag without its `#`.
@@ -67,14 +70,21 @@ class TextLimits:
         if self.url_length is None:
             return self.count(text)
         if spans is None:
-            return self.count(_with_placeholders(text, _urls(text), self.url_length))
-        ours = [(span.start, span.end) for span in spans if span.kind is SpanKind.LINK]
-        others = [
-            (start, end)
-            for start, end in _urls(text)
-            if end - start < self.url_length and not any(start < ours_end and end > at for at, ours_end in ours)
+            return self.count(_with_placeholders(text, [(*place, self.url_length) for place in _urls(text)]))
+        ours = [
+            (span.start, span.end, self._length_of(text[span.start : span.end], self.url_length))
+            for span in spans
+            if span.kind is SpanKind.LINK
         ]
-        return self.count(_with_placeholders(text, sorted(ours + others), self.url_length))
+        others = [
+            (start, end, max(end - start, self._length_of(text[start:end], self.url_length)))
+            for start, end in _urls(text)
+            if not any(start < ours_end and end > at for at, ours_end, _ in ours)
+        ]
+        return self.count(_with_placeholders(text, sorted(ours + others)))
+
+    def _length_of(self, link: str, fixed: int) -> int:
+        return fixed if self.link_length is None else self.link_length(link, fixed)
 
     def fits(self, text: str, spans: Sequence[Span] | None = None) -> bool:
         """Whether the network takes the text, in units and in bytes."""
@@ -83,19 +93,20 @@ class TextLimits:
         return self.measure(text, spans) <= self.length
 
 
-# A URL as every network sees it: ASCII, without the punctuation that ends a sentence.
-_URL = re.compile(r"https?://[!-~]*[\w/=&#+%~-]", re.ASCII | re.IGNORECASE)
+# A URL as every network sees it: ASCII, without the punctuation that ends a sentence; at least its scheme, where the
+# host is in another script.
+_URL = re.compile(r"https?://(?:[!-~]*[\w/=&#+%~-])?", re.ASCII | re.IGNORECASE)
 
 
 def _urls(text: str) -> list[tuple[int, int]]:
     return [match.span() for match in _URL.finditer(text)]
 
 
-def _with_placeholders(text: str, places: Iterable[tuple[int, int]], length: int) -> str:
-    """The text with each place taken by `length` plain letters, which every way of counting counts as `length`."""
+def _with_placeholders(text: str, places: Iterable[tuple[int, int, int]]) -> str:
+    """The text with each place (start, end, length) taken by plain letters, which every way of counting counts so."""
     parts: list[str] = []
     done = 0
-    for start, end in places:
+    for start, end, length in places:
         parts += [text[done:start], "x" * length]
         done = end
     return "".join([*parts, text[done:]])
@@ -268,7 +279,7 @@ WORD_JOINER = "\u2060"
 # address is none); a hashtag also has a letter, and stands apart from what may be an address. At the end of one value
 # another may follow. Full-width signs count as well.
 _SIGN = re.compile(
-    r"(?<![A-Za-z0-9])[@\uff20](?=\w|\Z)|(?<![\w/&])[#\uff03](?=\w*[^\W\d]|\Z)",
+    r"(?<![A-Za-z0-9])[@\uff20](?=\w|\Z)|(?<![A-Za-z0-9_/])[#\uff03](?=[\w\u00b7\u30fb]*[^\W\d]|\Z)",
 )
 
 

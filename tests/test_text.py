@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import regex
@@ -221,6 +222,25 @@ def test_links_count_what_the_network_says(text: str, spans: tuple[Span, ...] | 
     assert LINKED.measure(text, spans) == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "spans", "expected"),
+    [
+        pytest.param(f"ab {LONG}", link_at(3, LONG), 3 + 23 + 5, id="our link"),
+        pytest.param(f"ab {LONG}", (), 103, id="a long URL that is not ours"),
+        pytest.param("ab https://a.b", (), 3 + 23 + 5, id="a short URL that is not ours"),
+    ],
+)
+def test_links_count_more_where_a_piece_of_them_is_none(
+    text: str, spans: tuple[Span, ...] | None, expected: int
+) -> None:
+    limits = replace(LINKED, link_length=lambda link, fixed: fixed + 5)
+    assert limits.measure(text, spans) == expected
+
+
+def test_a_url_in_another_script_counts_the_fixed_length_at_least() -> None:
+    assert LINKED.measure("https://пример.рф", ()) >= 23
+
+
 def test_links_count_as_written_where_no_length_is_fixed() -> None:
     limits = TextLimits(length=50, count=utf16_units)
     assert limits.measure(f"😀 {LONG}", link_at(2, LONG)) == 103
@@ -255,6 +275,9 @@ def test_a_text_fits_by_units_and_by_bytes(limits: TextLimits, text: str, fits: 
         pytest.param("＠wali @日本", "＠|wali @|日本", id="full width and other scripts"),
         pytest.param("warga@news.example, 5 @ 7", "warga@news.example, 5 @ 7", id="addresses and prices"),
         pytest.param("ikut #IKN ＃IKN #2026jaya", "ikut #|IKN ＃|IKN #|2026jaya", id="hashtags"),
+        pytest.param(
+            "Café#IKN 日本#IKN R&#D #12·ab", "Café#|IKN 日本#|IKN R&#|D #|12·ab", id="wherever some server sees one"
+        ),
         pytest.param("juara #1, C#, a/#b &#38;", "juara #1, C#, a/#b &#38;", id="no hashtags"),
         pytest.param("@", "@|", id="before what comes next"),
         pytest.param("#", "#|", id="before a word that comes next"),

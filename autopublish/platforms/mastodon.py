@@ -6,10 +6,11 @@ more and copy "Your access token". Give the server's address as `server` and the
 works until you revoke it there. Posting costs nothing.
 
 What is posted: the text with its link and hashtags and the article's picture with its alt text, within the limits that
-the server states. Without a picture the server itself draws a card from the page behind the link. `visibility` says
-who sees it (`public`, `unlisted`, `private` for followers, `direct`), `content_warning` hides it behind a line that
-counts towards the length, `sensitive` blurs the picture, `language` (two letters) takes the place of the article's.
-`@name` in a title mentions nobody, and `#tag` there is no hashtag.
+the server states. What Mastodon does not take for a link, such as a host in a very new domain, counts in full. Without
+a picture the server itself draws a card from the page behind the link. `visibility` says who sees it (`public`,
+`unlisted`, `private` for followers, `direct`), `content_warning` hides it behind a line that counts towards the length,
+`sensitive` blurs the picture, `language` (two letters) takes the place of the article's. `@name` in a title mentions
+nobody, and `#tag` there is no hashtag.
 
 The relatives: Pleroma, Akkoma and GoToSocial take longer posts and count every link in full; posts go there as plain
 text, so that no title is read as Markdown. Pixelfed takes posts with a picture only (an article without one is
@@ -90,8 +91,9 @@ _LIMITED_WAIT: Final = timedelta(minutes=5)
 #: One question about limits may take so long: none is worth the whole time of a post.
 _LIMITS_DEADLINE: Final = timedelta(seconds=20)
 
-_PAGE: Final = 40
-_PAGES: Final = 10
+# Half of what may be asked for: some servers take posts of many thousand characters, and an answer has an end.
+_PAGE: Final = 20
+_PAGES: Final = 20
 #: Clocks differ: a look that `publish` makes goes back a little further than the post.
 _LOOK_BACK: Final = timedelta(hours=1)
 
@@ -117,6 +119,7 @@ _CONJUNCT: Final = re.compile(
 )
 
 _HREF: Final = re.compile(r"""\bhref\s*=\s*(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE)
+_ADDRESS: Final = re.compile(r"https?://\S+", re.IGNORECASE)
 _URL_IN_TEXT: Final = re.compile(r"https?://[^\s<>\"]+", re.IGNORECASE)
 
 #: GoToSocial refuses what is no language: https://id.loc.gov/vocabulary/iso639-1.html
@@ -133,6 +136,66 @@ def counted(text: str) -> int:
     Source: https://github.com/mastodon/mastodon/blob/main/app/validators/status_length_validator.rb
     """
     return graphemes(text) + len(_CONJUNCT.findall(text))
+
+
+# Top-level domains that every version of the library in Mastodon knows, beside those of countries and in punycode. It
+# makes no link of others: https://github.com/mastodon/mastodon/issues/40040
+_DOMAIN: Final = re.compile(
+    "academy|aero|africa|agency|app|art|asia|audio|band|bar|berlin|best|biz|blog|blue|business|cafe|capital|care"
+    "|careers|cat|center|chat|church|city|cloud|club|coffee|com|community|company|coop|cool|country|courses|dance"
+    "|date|deals|democrat|design|dev|digital|direct|directory|earth|edu|education|email|energy|events|exchange"
+    "|expert|express|family|fans|farm|fashion|film|finance|fit|foundation|fun|fund|fyi|gallery|games|garden|gift"
+    "|global|gold|gov|graphics|green|group|guide|guru|haus|health|help|host|house|info|ink|institute|int"
+    "|international|jobs|kitchen|land|law|legal|life|link|live|london|love|management|market|marketing|media|mil"
+    "|mobi|moe|money|movie|museum|nagoya|name|net|network|news|ngo|ninja|nyc|observer|one|ong|online|org|paris"
+    "|partners|parts|party|photo|photography|photos|pics|place|plus|post|press|pro|productions|properties|pub"
+    "|radio|red|report|republican|review|reviews|rip|rocks|run|sale|school|science|services|shop|show|site|social"
+    "|software|solar|solutions|space|store|stream|studio|style|support|sydney|systems|team|tech|technology|tel"
+    "|tickets|tips|today|tokyo|tools|top|tours|town|toys|trade|training|travel|university|vacations|video|vip"
+    "|vision|vote|voyage|watch|website|wiki|win|work|works|world|wtf|xxx|xyz|zone",
+    re.IGNORECASE,
+)
+_HOST: Final = re.compile(r"https?://([a-z0-9._-]*)(?::[0-9]+)?", re.IGNORECASE)
+_KNOWN_HOST: Final = re.compile(
+    r"(?:[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.(?:[a-z]{2}|xn--[a-z0-9-]+|([a-z]+))",
+    re.IGNORECASE,
+)
+_GENERAL: Final = r"[^\s<>()?]"
+_PATH: Final = re.compile(rf"/(?:{_GENERAL}++|\((?:{_GENERAL}++|{_GENERAL}*+\({_GENERAL}++\){_GENERAL}*+)\))*+")
+#: No path ends so.
+_AFTER_PATH: Final = "!*\"'「」;:=,.$%[]~&|@"
+_QUERY: Final = re.compile(r"\?[a-z0-9!?*'();:&=+$/%#\[\]_.,~|@^-]*[a-z0-9_&=#/-]", re.IGNORECASE)
+
+
+def link_length(link: str, reserved: int) -> int:
+    """How many characters Mastodon counts of a link at most: `reserved` for as much as it takes for a link.
+
+    The rest counts as written. Where the host may be none to it, all may, and the piece that it takes may be short.
+    Source: https://github.com/mastodon/mastodon/blob/main/config/initializers/twitter_regex.rb
+    """
+    host = _HOST.match(link)
+    if host is None:
+        return len(link)
+    known = _KNOWN_HOST.fullmatch(host[1])
+    if known is None or (known[1] and not _DOMAIN.fullmatch(known[1])):
+        shortest = host.start(1) + len(".".join(host[1].split(".")[:2]))
+        return len(link) + max(reserved - shortest, 0)
+    return reserved + len(link) - _end_of_link(link, host.end())
+
+
+def _end_of_link(link: str, end: int) -> int:
+    """Where Mastodon sees a link end whose host ends at `end`."""
+    if path := _PATH.match(link, end):
+        end += len(path[0].rstrip(_AFTER_PATH))
+        if end < path.end():
+            return end
+    query = _QUERY.match(link, end)
+    return query.end() if query else end
+
+
+def longest_length(link: str, reserved: int) -> int:
+    """What a link counts at most where nobody knows how the server counts."""
+    return max(len(link), reserved)
 
 
 class Software(StrEnum):
@@ -181,6 +244,19 @@ def _checked_language(value: str) -> str:
     return tag
 
 
+def _checked_server(value: HttpUrl) -> HttpUrl:
+    if value.username or value.password or value.query or value.fragment or "/@" in (value.path or ""):
+        raise ValueError("expected the server's address alone, such as https://mastodon.example")
+    return value
+
+
+def _checked_warning(value: str) -> str:
+    warning = clean(value)
+    if not warning:
+        raise ValueError("expected some words; leave it out for a post without a warning")
+    return warning
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Server:
     """What a server said of itself."""
@@ -205,18 +281,20 @@ class Mastodon(Platform):
     class Settings(Platform.Settings):
         """The account's part of the YAML."""
 
-        server: HttpUrl
+        server: Annotated[HttpUrl, AfterValidator(_checked_server)]
         access_token: SecretStr
         visibility: Visibility = Visibility.PUBLIC
         #: None: the article's.
         language: Annotated[str, AfterValidator(_checked_language)] | None = None
-        content_warning: str | None = None
+        content_warning: Annotated[str, AfterValidator(_checked_warning)] | None = None
         sensitive: bool = False
 
     settings: Settings
     look = "mastodon"
     # Those of a Mastodon that changed nothing, until `learn_limits`.
-    limits = TextLimits(length=_LENGTH, count=counted, url_length=_URL_LENGTH, neutralise=unlinked)
+    limits = TextLimits(
+        length=_LENGTH, count=counted, url_length=_URL_LENGTH, link_length=link_length, neutralise=unlinked
+    )
     media = MediaLimits(types=_TYPES[:2], size_bytes=_IMAGE_BYTES, side=_SIDE, count=_PICTURES, alt_length=_ALT_LENGTH)
     # The server keeps a key for an hour after its success: https://docs.joinmastodon.org/methods/statuses/#create
     key_window = timedelta(minutes=50)
@@ -278,9 +356,11 @@ class Mastodon(Platform):
             parts = urlsplit(href)
         except ValueError:
             return None
-        if parts.hostname != urlsplit(self._base).hostname or not parts.path.startswith("/"):
+        base = urlsplit(self._base)
+        path = parts.path.removeprefix(base.path)
+        if parts.hostname != base.hostname or not path.startswith("/"):
             return None
-        return f"{parts.path}?{parts.query}" if parts.query else parts.path
+        return f"{path}?{parts.query}" if parts.query else path
 
     def _instance(self, asked: _Asked) -> Mapping[str, Any]:
         """What the server says of its limits, by the second version of the API or by the first; may be nothing."""
@@ -306,7 +386,7 @@ class Mastodon(Platform):
             raise RateLimited(self._words(answer), wait=_wait(answer))
         if answer.status == 401 and headers:
             raise Unauthorized(self._words(answer))
-        if answer.status >= 500:
+        if answer.status >= 500 or _elsewhere(answer):
             asked.failures.append(self._words(answer))
             return {}
         asked.answered = True
@@ -341,7 +421,7 @@ class Mastodon(Platform):
         if not answer.ok or account is None:
             raise self._look_refusal(answer)
         host = urlsplit(self._base).netloc
-        name = str(body.get("acct") or body.get("username") or account)
+        name = _id(body.get("acct")) or _id(body.get("username")) or account
         self._account_id = account
         return Identity(id=account, name=name if "@" in name else f"{name}@{host}", url=_address(body))
 
@@ -543,7 +623,7 @@ class Mastodon(Platform):
     # --- looking -----------------------------------------------------------------------------------------------------
 
     def find(self, post: Post, stage: Stage, *, key: str | None, since: datetime) -> Receipt | None:
-        """The newest of the account's own posts with the link, or with the text where there is none, back to `since`.
+        """The newest of the account's own posts with the link, or with the text where none names the article alone.
 
         Raises:
             Undecided: the account has more posts since then than are looked through, or the list repeats itself.
@@ -600,6 +680,8 @@ class Mastodon(Platform):
         is_refused = answer.status in (403, 422) and (_AUTH.search(said) or "authenticated user" in said)
         if answer.status == 401 or is_refused or _is_login(answer):
             return Unauthorized(words)
+        if answer.status == 404:
+            words = f"{words}; is `server` the address of the account's own server?"
         return OutcomeUnknown(f"the server's answer cannot be read; {words}" if answer.ok else words)
 
     def _upload_refusal(self, answer: Answer) -> DeliveryError:
@@ -615,14 +697,27 @@ class Mastodon(Platform):
     def _base(self) -> str:
         return str(self.settings.server).rstrip("/")
 
+    @property
+    def _token(self) -> str:
+        return self.settings.access_token.get_secret_value().strip()
+
     def _headers(self) -> dict[str, str]:
-        token = self.settings.access_token.get_secret_value()
-        return {"Authorization": f"Bearer {token}", "Accept": "application/json"}
+        """What each request to the API carries.
+
+        Raises:
+            DeliveryError: Unauthorized if the token can be none.
+        """
+        if not re.fullmatch("[!-~]+", self._token):
+            raise Unauthorized("the access token has blanks, line breaks or letters that no token has: copy it again")
+        return {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
 
     def _words(self, answer: Answer) -> str:
         """Status and the server's words, without our token even if the server repeats it."""
-        words, token = evidence(answer), self.settings.access_token.get_secret_value()
-        return words.replace(token, "…") if token else words
+        # Before anything is cut off: a part of it is secret as well.
+        body = answer.body.replace(self._token.encode(), "…".encode())
+        words = evidence(replace(answer, body=body))
+        elsewhere = _elsewhere(answer)
+        return f"{words}: the server is at {elsewhere} now; change `server`" if elsewhere else words
 
 
 # --- what a server states --------------------------------------------------------------------------------------------
@@ -645,12 +740,13 @@ def _text_limits(software: Software, instance: Mapping[str, Any], statuses: Mapp
     stated = statuses.get("max_characters", instance.get("max_toot_chars"))
     length = _figure(stated, default=_LENGTH, most=_MOST_LENGTH)
     reserved = _figure(statuses.get("characters_reserved_per_url"), default=0, most=length)
-    url_length = None if software in _COUNTS_LINKS else reserved or None
-    counts_graphemes = software in (Software.MASTODON, Software.PLEROMA) or url_length is not None
+    counts_so = software is Software.MASTODON or (software is Software.OTHER and reserved > 0)
+    counts_graphemes = counts_so or software is Software.PLEROMA
     return TextLimits(
         length=length,
         count=counted if counts_graphemes else characters,
-        url_length=url_length,
+        url_length=None if software in _COUNTS_LINKS else reserved or _URL_LENGTH,
+        link_length=link_length if counts_so else longest_length,
         neutralise=unlinked,
     )
 
@@ -704,7 +800,7 @@ def _receipt(status: Mapping[str, Any]) -> Receipt | None:
 def _address(entity: Mapping[str, Any]) -> str | None:
     """Where people find it: `url`, else `uri`, which is for servers and often works as well."""
     found = (entity.get(name) for name in ("url", "uri"))
-    return next((str(one) for one in found if isinstance(one, str) and one.startswith(("http://", "https://"))), None)
+    return next((one for one in found if isinstance(one, str) and _ADDRESS.fullmatch(one) and one.isprintable()), None)
 
 
 def _attached(status: Mapping[str, Any]) -> set[str | None]:
@@ -733,12 +829,12 @@ def _ends_before(page: Sequence[Mapping[str, Any]], since: datetime) -> bool:
 
 
 def _carries(status: Mapping[str, Any], post: Post) -> bool:
-    """Whether a status is of this post: it has its link anywhere, or, where there is none, its text."""
+    """Whether a status is of this post: it has its link anywhere, or, where none names the article, its text."""
     content = str(status.get("content") or "")
-    if post.link is None:
+    page, place = (normalise_link(post.link), _place(post.link)) if post.link is not None else (None, "")
+    if page is None:
         return _folded(html_to_text(content)) == _folded(post.text)
-    wanted = _normal(post.link)
-    return any(_normal(link) == wanted for link in _links(status, content))
+    return any(normalise_link(link) == page and place in ("", _place(link)) for link in _links(status, content))
 
 
 def _links(status: Mapping[str, Any], content: str) -> Iterator[str]:
@@ -746,12 +842,16 @@ def _links(status: Mapping[str, Any], content: str) -> Iterator[str]:
     for match in _HREF.finditer(content):
         yield html.unescape(match[1] or match[2] or "")
     for match in _URL_IN_TEXT.finditer(html_to_text(content)):
+        # What ends a sentence may also end a link.
+        yield match[0]
         yield match[0].rstrip(".,;:!?)]}'\"»”…")
     yield str(_mapping(status.get("card")).get("url", ""))
 
 
-def _normal(link: str) -> str:
-    return normalise_link(link) or link
+def _place(link: str) -> str:
+    """The place on its page that a link names: a comment, an entry of a live blog. `#xtor=RSS-1` counts readers."""
+    fragment = link.partition("#")[2]
+    return "" if "=" in fragment else fragment
 
 
 def _folded(text: str) -> str:
@@ -780,10 +880,10 @@ def _strings(value: object) -> frozenset[str]:
 
 
 def _id(value: object) -> str | None:
-    """An id as text, whatever the server makes of it."""
+    """An id as text, whatever the server makes of it; None if it is none that can be stored and shown."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    return value if isinstance(value, str) and value else None
+    return value if isinstance(value, str) and value and value.isprintable() else None
 
 
 def _said(answer: Answer) -> str:
@@ -799,6 +899,19 @@ def _is_login(answer: Answer) -> bool:
     if 300 <= answer.status < 400:
         return _LOGIN_PATH.fullmatch(urlsplit(answer.headers.get("Location", "")).path) is not None
     return answer.ok and _LOGIN_PAGE.search(answer.body.decode(errors="replace")) is not None
+
+
+def _elsewhere(answer: Answer) -> str | None:
+    """The address of another server that a redirect names; it is never followed with a token."""
+    if not 300 <= answer.status < 400 or _is_login(answer):
+        return None
+    try:
+        there, here = urlsplit(answer.headers.get("Location", "")), urlsplit(answer.url)
+        is_other = bool(there.hostname) and (there.scheme, there.netloc) != (here.scheme, here.netloc)
+    except ValueError:
+        return None
+    found = f"{there.scheme}://{there.netloc}"
+    return found if is_other and re.fullmatch(r"https?://[\w.:-]{1,253}", found) else None
 
 
 def _wait(answer: Answer) -> timedelta:

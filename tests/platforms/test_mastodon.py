@@ -30,7 +30,7 @@ from autopublish.errors import (
 )
 from autopublish.models import Account, Article, Identity, Picture, Post, Receipt, Stage
 from autopublish.platforms._http import Http
-from autopublish.platforms.mastodon import Mastodon, counted
+from autopublish.platforms.mastodon import Mastodon, counted, link_length
 from autopublish.posts import compose
 from autopublish.text import characters, graphemes
 from tests.platforms.contract import Bench, Contract, Network
@@ -94,7 +94,7 @@ def pictured(tmp_path: Path) -> Post:
     return dataclasses.replace(POST, picture=picture(tmp_path))
 
 
-def adapter(server: FakeMastodon, client: net.Client, **settings: Any) -> Mastodon:
+def adapter(server: FakeMastodon, client: net.Client, /, **settings: Any) -> Mastodon:
     values = {"server": server.url, "access_token": server.token, **settings}
     http = Http(client, allow_private=True)
     http.deadline = timedelta(seconds=2)
@@ -204,6 +204,11 @@ CONTRACT = Contract(bench=bench, failures={name: error for name, (_, _, error) i
         pytest.param({"visibility": "friends"}, "visibility", id="visibility"),
         pytest.param({"language": "id-ID"}, "two letters", id="language with region"),
         pytest.param({"language": "xx"}, "two letters", id="no language"),
+        pytest.param({"server": "https://m.example/@kaltim"}, "address alone", id="address of a profile"),
+        pytest.param({"server": "https://m.example/?a=1"}, "address alone", id="address with a query"),
+        pytest.param({"server": "https://m.example/#a"}, "address alone", id="address with a fragment"),
+        pytest.param({"server": "https://me:secret@m.example"}, "address alone", id="address with a password"),
+        pytest.param({"content_warning": " \u200b "}, "some words", id="an empty warning"),
     ],
 )
 def test_settings_that_no_server_takes_are_refused_at_once(wrong: dict[str, str], words: str) -> None:
@@ -214,6 +219,13 @@ def test_settings_that_no_server_takes_are_refused_at_once(wrong: dict[str, str]
 def test_whoami_names_the_account_with_its_server(mastodon: Mastodon, server: FakeMastodon) -> None:
     host = server.url.removeprefix("http://")
     assert mastodon.whoami() == Identity(id=server.account, name=f"kaltim@{host}", url=f"{server.url}/@kaltim")
+
+
+def test_an_account_whose_name_is_no_text_has_another(mastodon: Mastodon, server: FakeMastodon) -> None:
+    body = {"id": "7", "acct": "\ud800", "username": "kaltim", "url": "https://m.example/\ud800"}
+    server.script("whoami", Fault(status=200, body=json.dumps(body).encode()))
+    found = mastodon.whoami()
+    assert (found.name.partition("@")[0], found.url) == ("kaltim", None)
 
 
 @pytest.mark.parametrize(
@@ -241,6 +253,48 @@ def test_only_a_refused_login_blocks_the_account(
         mastodon.whoami()
 
 
+@pytest.mark.parametrize("token", ["with blank", "with\nline: break", "dengan—é", " "])
+def test_what_can_be_no_token_is_told_and_not_sent(client: net.Client, server: FakeMastodon, token: str) -> None:
+    with pytest.raises(Unauthorized, match="copy it again"):
+        adapter(server, client, access_token=token).whoami()
+    assert server.calls == []
+
+
+def test_blanks_around_token_and_address_do_no_harm(client: net.Client, server: FakeMastodon) -> None:
+    platform = adapter(server, client, access_token=f" {server.token}\n", server=f"  {server.url}/ ")
+    assert platform.whoami().id == server.account
+
+
+def test_a_content_warning_is_one_clean_line(client: net.Client, server: FakeMastodon) -> None:
+    published(adapter(server, client, content_warning=" Politik\n\x00dalam\u202e negeri "))
+    assert server.visible()[0].warning == "Politik dalam negeri"
+
+
+def test_a_server_that_moved_is_named_and_nothing_is_sent(mastodon: Mastodon, server: FakeMastodon) -> None:
+    moved = Fault(status=301, headers={"Location": "https://new.example/somewhere?a=1"})
+    server.script("nodeinfo", moved)
+    server.script("instance", moved, moved)
+    server.script("whoami", moved)
+    with pytest.raises(NotSent, match=r"the server is at https://new\.example now; change `server`"):
+        mastodon.learn_limits()
+    with pytest.raises(OutcomeUnknown, match=r"new\.example"):
+        mastodon.whoami()
+
+
+def test_a_wrong_address_is_suspected_where_there_is_no_account(mastodon: Mastodon, server: FakeMastodon) -> None:
+    server.script("whoami", page(404, "Not found"))
+    with pytest.raises(OutcomeUnknown, match="is `server` the address"):
+        mastodon.whoami()
+
+
+def test_no_part_of_a_token_is_left_where_words_are_cut(client: net.Client, server: FakeMastodon) -> None:
+    server.token = "canaryTOKEN-0a1b2c3d"  # of this one alone
+    server.script("whoami", refusal(418, "odd " * 46 + server.token))
+    with pytest.raises(OutcomeUnknown) as raised:
+        adapter(server, client).whoami()
+    assert "canary" not in str(raised.value)
+
+
 # --- limits ----------------------------------------------------------------------------------------------------------
 
 
@@ -248,7 +302,7 @@ def test_only_a_refused_login_blocks_the_account(
     ("family", "length", "url_length", "counts", "alt"),
     [
         pytest.param(Family.MASTODON, 500, 23, counted, 1500, id="mastodon"),
-        pytest.param(Family.OLD, 500, None, counted, 1500, id="old mastodon"),
+        pytest.param(Family.OLD, 500, 23, counted, 1500, id="old mastodon"),
         pytest.param(Family.PLEROMA, 5000, None, counted, 1500, id="pleroma"),
         pytest.param(Family.GOTOSOCIAL, 5000, None, characters, 5000, id="gotosocial"),
         pytest.param(Family.PIXELFED, 500, None, characters, 1000, id="pixelfed"),
@@ -316,7 +370,8 @@ def test_a_server_without_any_description_has_the_documented_limits(client: net.
         server.script("instance", fault, page(404, "Not found"))
         platform = adapter(server, client)
         platform.learn_limits()
-        assert (platform.limits.length, platform.limits.url_length) == (500, None)
+        limits = platform.limits
+        assert (limits.length, limits.url_length, limits.link_length) == (500, 23, link_length)
 
 
 @pytest.mark.parametrize("fault", LACKING)
@@ -387,7 +442,7 @@ def test_a_limit_that_cannot_be_meant_falls_back_to_the_documented_one(
     media["supported_mime_types"] = value
     server.documents["/api/v2/instance"] = {"configuration": {"statuses": statuses, "media_attachments": media}}
     mastodon.learn_limits()
-    assert (mastodon.limits.length, mastodon.limits.url_length) == (500, None)
+    assert (mastodon.limits.length, mastodon.limits.url_length) == (500, 23)
     assert mastodon.media is not None
     assert dataclasses.astuple(mastodon.media) == (("image/jpeg", "image/png"), 16_777_216, 2000, 4, 1500)
 
@@ -410,6 +465,13 @@ def test_h12_nodeinfo_on_another_host_is_not_asked(mastodon: Mastodon, server: F
     server.documents["/.well-known/nodeinfo"] = {"links": [5, {"rel": "x", "href": "/y"}, link]}
     mastodon.learn_limits()
     assert [call.path for call in server.calls] == ["/.well-known/nodeinfo", "/api/v2/instance"]
+
+
+def test_nodeinfo_of_a_server_below_a_path_is_asked_there(client: net.Client, server: FakeMastodon) -> None:
+    link = {"rel": "http://nodeinfo.diaspora.software/ns/schema/2.0", "href": f"{server.url}/social/nodeinfo/2.0"}
+    server.script("other", Fault(status=200, body=json.dumps({"links": [link]}).encode()))
+    adapter(server, client, server=f"{server.url}/social").learn_limits()
+    assert [call.path for call in server.calls][:2] == ["/social/.well-known/nodeinfo", "/social/nodeinfo/2.0"]
 
 
 @pytest.mark.parametrize(
@@ -451,6 +513,55 @@ def test_a_fork_that_lists_kinds_of_text_is_told_that_it_is_plain(mastodon: Mast
 )
 def test_text_is_counted_as_the_server_does(server: FakeMastodon, text: str, length: int) -> None:
     assert (counted(text), server.count(text)) == (length, length)
+
+
+#: Links as `safe_link` leaves them, and how much of each Mastodon takes for one.
+LINKS = [
+    pytest.param("https://kaltim.id/2026/11/jembatan-mahakam-dibuka/?id=7&page=2#atas", 67, id="all of it"),
+    pytest.param("https://www.kaltim.co.id:8443/x", 31, id="port"),
+    pytest.param("https://xn--e1afmkfd.xn--p1ai/x", 31, id="a host in another script"),
+    pytest.param("https://kaltim.id/wiki/IKN_(kota_(baru))", 40, id="brackets in brackets"),
+    pytest.param("https://kaltim.id/wiki/IKN_(kota/baru/yang/tidak/ditutup", 27, id="a bracket that nothing closes"),
+    pytest.param("https://kaltim.id/a(((b)))/panjang-sekali-judulnya", 19, id="brackets too deep"),
+    pytest.param("https://kaltim.id/~redaksi~", 26, id="tilde"),
+    pytest.param("https://kaltim.id/akhir...", 23, id="full stops"),
+    pytest.param("https://kaltim.id/akhir.?id=7&page=2", 23, id="a query after a full stop"),
+    pytest.param("https://kaltim.id/?id=(7)", 24, id="a query that ends with a bracket"),
+    pytest.param("https://kaltim.id?id=7", 22, id="a query without a path"),
+    pytest.param("https://kaltim.id#atas", 17, id="a fragment without a path"),
+]
+#: Of these nobody can say: newer versions may know the host.
+UNSURE = [
+    pytest.param("https://kaltim.id./2026/11/jembatan-mahakam-dibuka/", id="a full stop after the host"),
+    pytest.param("https://link.amazon/2026/11/jembatan-mahakam-dibuka/", id="a new domain"),
+    pytest.param("https://www.news.amazon/2026/11/jembatan-mahakam/", id="a new domain with an old one in it"),
+    pytest.param("http://10.0.0.7:8080/2026/11/jembatan-mahakam-dibuka/", id="a number"),
+    pytest.param("http://localhost/2026/11/jembatan-mahakam-dibuka/", id="a name without a domain"),
+    pytest.param("https://k.test/x", id="a short one"),
+]
+
+
+@pytest.mark.parametrize(("link", "taken"), LINKS)
+def test_only_what_mastodon_takes_for_a_link_counts_as_one(server: FakeMastodon, link: str, taken: int) -> None:
+    assert link_length(link, 23) == 23 + len(link) - taken == server.count(f"Baca {link}") - 5
+
+
+@pytest.mark.parametrize("link", UNSURE)
+def test_a_link_that_may_be_none_counts_the_longest_way(server: FakeMastodon, link: str) -> None:
+    assert link_length(link, 23) >= max(server.count(link), 23)
+
+
+@pytest.mark.parametrize("link", [pytest.param(case.values[0], id=str(case.id)) for case in LINKS + UNSURE])
+def test_a_post_with_any_link_fits_and_is_found_again(server: FakeMastodon, client: net.Client, link: str) -> None:
+    platform = adapter(server, client, content_warning="Politik")
+    platform.learn_limits()
+    account = Account(name="m", platform="mastodon", template="{{ text }} {{ link }}")
+    whole = dataclasses.replace(article(text="kata https://éa.id " * 100), link=link)
+    post = compose(whole, account, platform.limits, picture=None, now=CREATED)
+    assert platform.limits.length - post.length < 60
+    assert look(platform, post) is None
+    receipt = published(platform, post)
+    assert look(platform, post) == receipt.remote_id
 
 
 WORDS = "Jembatan Mahakam dibuka kembali 👨‍👩‍👧‍👦 setelah perbaikan क्षेत्र "
@@ -581,6 +692,7 @@ def test_each_relative_takes_the_post_and_gives_its_own_kind_of_id(
         ),
         pytest.param({"id": 7, "url": "https://m.example/7"}, ("7", "https://m.example/7"), id="a number"),
         pytest.param({"id": "AzFlake1", "url": "javascript:x"}, ("AzFlake1", None), id="no address"),
+        pytest.param({"id": "7", "url": "https://m.example/\ud800"}, ("7", None), id="an address that is no text"),
     ],
 )
 def test_a_receipt_has_the_id_as_text_and_an_address_for_people(
@@ -944,7 +1056,9 @@ def test_d07_a_key_that_pixelfed_knows_is_a_post_only_if_it_can_be_seen(client: 
 
 
 @pytest.mark.fault("D06")
-@pytest.mark.parametrize("body", [b"", b"{}", b'{"id":', b'{"id":null}', b'{"id":""}', b"[]", b'{"id":true}'])
+@pytest.mark.parametrize(
+    "body", [b"", b"{}", b'{"id":', b'{"id":null}', b'{"id":""}', b"[]", b'{"id":true}', b'{"id":"\\ud800"}']
+)
 def test_d06_a_success_without_an_id_is_unknown_and_found_later(
     mastodon: Mastodon, server: FakeMastodon, body: bytes
 ) -> None:
@@ -1006,6 +1120,7 @@ def shown(**entry: Any) -> Fault:
         pytest.param({"card": {"url": LINK}}, id="card"),
         pytest.param({"card": {"url": LINK}, "created_at": "soon"}, id="no time"),
         pytest.param({"card": {"url": LINK}, "id": 1}, id="a number as id"),
+        pytest.param({"card": {"url": f"{LINK}#komentar"}}, id="a place on the page"),
     ],
 )
 def test_a_link_is_found_wherever_a_server_shows_it(
@@ -1028,6 +1143,36 @@ def test_a_link_is_found_wherever_a_server_shows_it(
 def test_what_is_not_the_post_is_not_it(mastodon: Mastodon, server: FakeMastodon, entry: dict[str, Any]) -> None:
     server.script("find", shown(**entry), Fault(status=200, body=b"[]"))
     assert look(mastodon) is None
+
+
+@pytest.mark.parametrize(
+    ("ours", "other"),
+    [
+        pytest.param("https://news.example/blog/#entry-2", "https://news.example/blog/#entry-1", id="places on a page"),
+        pytest.param("https://news.example/", "https://news.example/", id="a link that names no article"),
+    ],
+)
+def test_another_article_behind_the_same_address_is_not_the_post(
+    mastodon: Mastodon, server: FakeMastodon, ours: str, other: str
+) -> None:
+    server.post_by_hand(f"Kabar pertama\n\n{other}")
+    second = dataclasses.replace(POST, text=f"Kabar kedua\n\n{ours}", link=ours)
+    assert look(mastodon, second) is None
+    receipt = published(mastodon, second)
+    assert look(mastodon, second) == receipt.remote_id
+
+
+def test_a_fragment_that_only_counts_readers_names_no_place(mastodon: Mastodon, server: FakeMastodon) -> None:
+    by_hand = server.post_by_hand("https://news.example/blog/")
+    link = "https://news.example/blog/#xtor=RSS-1"
+    assert look(mastodon, dataclasses.replace(POST, text=link, link=link)) == by_hand.id
+
+
+def test_posts_of_many_thousand_characters_do_not_fail_a_look(mastodon: Mastodon, server: FakeMastodon) -> None:
+    by_hand = server.post_by_hand(LINK)
+    for number in range(45):
+        server.post_by_hand("kata " * 6_000, at=PUBLISHED + timedelta(minutes=5 + number))
+    assert look(mastodon) == by_hand.id
 
 
 def test_a_post_without_a_link_is_found_by_its_text(relative: FakeMastodon, client: net.Client, tmp_path: Path) -> None:
@@ -1056,7 +1201,7 @@ def fill(server: FakeMastodon, count: int, *, step: timedelta = timedelta(second
 
 def test_an_old_article_is_found_behind_pages_of_newer_posts(relative: FakeMastodon, client: net.Client) -> None:
     by_hand = relative.post_by_hand(LINK)
-    fill(relative, 100)
+    fill(relative, 50)
     assert look(adapter(relative, client)) == by_hand.id
     assert ["max_id" in call.params for call in relative.called("find")] == [False, True, True]
 
