@@ -139,6 +139,21 @@ def normalise_link(url: str) -> str | None:
     return f"{_site(parts)}{path or '/'}{'?' + query if query else ''}"
 
 
+def leads_to(link: str, wanted: str) -> bool:
+    """Whether `link`, as a post has it, leads to the article at `wanted`; never where that names no single page.
+
+    Articles may share a page: where `wanted` names a place on it (a comment, an entry of a live blog), so must `link`.
+    """
+    page = normalise_link(wanted)
+    return page is not None and normalise_link(link) == page and _place(wanted) in ("", _place(link))
+
+
+def _place(link: str) -> str:
+    """The place on its page that a link names; `#xtor=RSS-1` counts readers."""
+    fragment = link.partition("#")[2]
+    return "" if "=" in fragment else fragment
+
+
 def _split(url: str) -> SplitResult | None:
     """The parts of a web address; None for another scheme, no host, credentials or a broken port."""
     try:

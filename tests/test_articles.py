@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autopublish.articles import Identified, candidates, identify, may_be_cut, next_feed_state, normalise_link
+from autopublish.articles import Identified, candidates, identify, leads_to, may_be_cut, next_feed_state, normalise_link
 from autopublish.models import (
     Alias,
     AliasKind,
@@ -918,3 +918,19 @@ def test_a_later_poll_keeps_the_first_and_the_newest() -> None:
     feed = polled(feed_named(), newest=NOW - HOUR)
     after = next_feed_state(feed, Memory().poll(feed, item("1", A, published=NOW - 2 * HOUR)), NOW)
     assert (after.baseline_at, after.last_good, after.newest) == (feed.baseline_at, NOW, NOW - HOUR)
+
+
+@pytest.mark.parametrize(
+    ("link", "wanted", "leads"),
+    [
+        pytest.param("http://N.example/a/?utm_source=x", "https://n.example/a", True, id="the page, written otherwise"),
+        pytest.param("https://n.example/a#top", "https://n.example/a", True, id="a place where none is wanted"),
+        pytest.param("https://n.example/a#two", "https://n.example/a#two", True, id="the place"),
+        pytest.param("https://n.example/a#one", "https://n.example/a#two", False, id="another place"),
+        pytest.param("https://n.example/a", "https://n.example/a#xtor=RSS-1", True, id="only readers are counted"),
+        pytest.param("https://n.example/b", "https://n.example/a", False, id="another page"),
+        pytest.param("https://n.example/", "https://n.example/", False, id="no single page"),
+    ],
+)
+def test_a_link_of_a_post_leads_to_an_article(link: str, wanted: str, leads: bool) -> None:
+    assert leads_to(link, wanted) is leads

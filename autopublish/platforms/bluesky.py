@@ -30,7 +30,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from pydantic import AfterValidator, HttpUrl, SecretStr
 
-from autopublish.articles import normalise_link
+from autopublish.articles import leads_to, normalise_link
 from autopublish.errors import (
     AlreadyPosted,
     DeliveryError,
@@ -600,15 +600,11 @@ def _stated_time(record: Mapping[str, Any]) -> datetime | None:
 
 
 def _carries(record: Mapping[str, Any], post: Post) -> bool:
-    """Whether a record is of this post: it has its link anywhere, or, where there is none, its text."""
-    if post.link is None:
+    """Whether a record is of this post: it has its link anywhere, or, where none names the article, its text."""
+    wanted = post.link
+    if wanted is None or normalise_link(wanted) is None:
         return record.get("text") == post.text
-    wanted = _normal(post.link)
-    return any(_normal(link) == wanted for link in _links(record))
-
-
-def _normal(link: str) -> str:
-    return normalise_link(link) or link
+    return any(leads_to(link, wanted) for link in _links(record))
 
 
 def _links(record: Mapping[str, Any]) -> Iterator[str]:
@@ -622,4 +618,6 @@ def _links(record: Mapping[str, Any]) -> Iterator[str]:
         for feature in features if isinstance(features, list) else ():
             yield str(_mapping(feature).get("uri", ""))
     for match in _URL_IN_TEXT.finditer(str(record.get("text", ""))):
+        # What ends a sentence may also end a link.
+        yield match[0]
         yield match[0].rstrip(".,;:!?)]}'\"»”")

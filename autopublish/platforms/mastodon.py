@@ -45,7 +45,7 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import AfterValidator, HttpUrl, SecretStr
 
-from autopublish.articles import normalise_link
+from autopublish.articles import leads_to, normalise_link
 from autopublish.errors import (
     AlreadyPosted,
     DeliveryError,
@@ -831,10 +831,10 @@ def _ends_before(page: Sequence[Mapping[str, Any]], since: datetime) -> bool:
 def _carries(status: Mapping[str, Any], post: Post) -> bool:
     """Whether a status is of this post: it has its link anywhere, or, where none names the article, its text."""
     content = str(status.get("content") or "")
-    page, place = (normalise_link(post.link), _place(post.link)) if post.link is not None else (None, "")
-    if page is None:
+    wanted = post.link
+    if wanted is None or normalise_link(wanted) is None:
         return _folded(html_to_text(content)) == _folded(post.text)
-    return any(normalise_link(link) == page and place in ("", _place(link)) for link in _links(status, content))
+    return any(leads_to(link, wanted) for link in _links(status, content))
 
 
 def _links(status: Mapping[str, Any], content: str) -> Iterator[str]:
@@ -846,12 +846,6 @@ def _links(status: Mapping[str, Any], content: str) -> Iterator[str]:
         yield match[0]
         yield match[0].rstrip(".,;:!?)]}'\"»”…")
     yield str(_mapping(status.get("card")).get("url", ""))
-
-
-def _place(link: str) -> str:
-    """The place on its page that a link names: a comment, an entry of a live blog. `#xtor=RSS-1` counts readers."""
-    fragment = link.partition("#")[2]
-    return "" if "=" in fragment else fragment
 
 
 def _folded(text: str) -> str:

@@ -741,6 +741,24 @@ def test_a_post_without_a_link_is_found_by_its_text(bluesky: Bluesky, pds: FakeP
     assert bluesky.find(plain, Stage(), key=None, since=PUBLISHED) == receipt
 
 
+@pytest.mark.parametrize(
+    ("link", "other"),
+    [
+        pytest.param(f"{LINK}#entry-2", f"{LINK}#entry-1", id="another place on the page"),
+        pytest.param(f"{LINK}#entry-2", LINK, id="the page as a whole"),
+        pytest.param("https://news.example/", "https://news.example/", id="a link that names no page"),
+    ],
+)
+def test_a_post_of_another_article_with_the_same_page_is_not_it(
+    bluesky: Bluesky, pds: FakePds, link: str, other: str
+) -> None:
+    pds.write("3mexamplekaaa", foreign(text="Another article", embed=card(other)))
+    mine = dataclasses.replace(POST, text=f"Mine\n{link}", link=link, spans=())
+    assert bluesky.find(mine, Stage(), key=None, since=PUBLISHED) is None
+    receipt = bluesky.publish(mine, Stage(), key=KEY)
+    assert bluesky.find(mine, Stage(), key=None, since=PUBLISHED) == receipt
+
+
 def test_a_post_from_before_is_not_the_one_looked_for(bluesky: Bluesky) -> None:
     bluesky.publish(POST, Stage(), key=KEY)
     assert bluesky.find(POST, Stage(), key=None, since=CREATED + timedelta(seconds=1)) is None
