@@ -25,7 +25,7 @@ from autopublish import __version__
 from autopublish.articles import alias_of_link, normalise_link
 from autopublish.config import Config, digest_of, load, resolve_secrets
 from autopublish.engines.local import Key, LocalEngine
-from autopublish.errors import ConfigError, Problem, StoreError
+from autopublish.errors import ConfigError, FeedError, FeedUnreachable, Problem, StoreError
 from autopublish.models import Account, Article, Delivery, FeedSettings, Standing
 from autopublish.net import Client
 from autopublish.pipeline import (
@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 
 _STORE_LINE = re.compile(rb"^store:[ \t]*[\"']?(sqlite:///[^\s\"'#]+)", re.MULTILINE)
 DEFAULT_STORE = "sqlite:///autopublish.db"
+#: A site as people write it, with what may follow.
+_SITE = re.compile(r"[\w-]+(?:\.[\w-]+)+(?::\d+)?(?:[/?]\S*)?")
 
 
 def now_utc() -> datetime:
@@ -89,6 +91,8 @@ class RunReport:
     told: Sequence[str]
     #: It was interrupted while it stayed: what it began has ended, and the next run goes on.
     stopped: bool = False
+    #: The operator's, if the configuration had to be read.
+    timezone: str | None = None
 
 
 def build(
@@ -322,6 +326,13 @@ class App:
         """The time by the program's clock."""
         return self._clock()
 
+    def paced_until(self, account: str) -> datetime | None:
+        """Until when the rate windows of an account keep it from sending; None: they do not."""
+        from autopublish.pipeline._due import paced_until
+
+        configured = self.accounts.get(account)
+        return paced_until(self.store, configured, self.now()) if configured else None
+
     def find_article(self, text: str) -> Sequence[Article]:
         """The article with this address in any of its forms, else all whose address holds the text, or has the id."""
         link = normalise_link(text)
@@ -362,6 +373,7 @@ class App:
             recovered=recovered,
             standings=self.store.standings(),
             told=told,
+            timezone=self._config.timezone if self._config else None,
         )
 
     def _adopt(self) -> Sequence[str]:
@@ -445,17 +457,19 @@ def _silently(_: str) -> None:
 def glance(
     path: Path, target: str | None, *, most: int, tell: Callable[[str], None] = _silently
 ) -> tuple[Previewed, ...]:
-    """What `preview` shows: by the configuration if there is one, else of the address alone.
+    """What `preview` shows: the newest articles of the configured feeds, of one feed or of a site, or one article.
 
-    `tell` is told which feed was found where the address is that of a page.
+    By the configuration if there is one, else of the address alone, with an account on each platform. `tell` is told
+    which feed was found where the address is that of a page.
+
+    Raises:
+        ConfigError: the file is wrong, or `target` is neither a feed of it nor an address.
+        FeedError: a feed cannot be read; names it.
     """
-    if target is not None and not path.exists():
-        _demand_address(target)
-        return preview_address(target, most=most, tell=tell)
-    config = load(path)
-    client = Client(user_agent=_user_agent(config.contact))
+    config = load(path) if target is None or path.exists() else None
+    client = Client(user_agent=_user_agent(config.contact if config else None))
     try:
-        return preview(config, target, client=client, most=most, tell=tell)
+        return _Glance(config=config, client=client, now=now_utc(), most=most, tell=tell).of(target)
     finally:
         client.close()
 
@@ -465,85 +479,112 @@ def _user_agent(contact: str | None) -> str:
     return f"autopublish/{__version__} (+{contact})" if contact else f"autopublish/{__version__}"
 
 
-def _demand_address(target: str) -> None:
-    """`target`, which no configured feed is called, can be asked for.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Glance:
+    """One look at feeds, and at the posts that their articles would become."""
 
-    Raises:
-        ConfigError: it is no address.
-    """
-    if not target.lower().startswith(("http://", "https://", "file:")):
-        raise ConfigError(Problem(file=target, message="no feed is called so, and an address begins with https://"))
+    config: Config | None
+    client: Client
+    now: datetime
+    most: int
+    tell: Callable[[str], None]
 
+    @property
+    def feeds(self) -> Sequence[FeedSettings]:
+        """The configured ones."""
+        return self.config.feeds if self.config else ()
 
-def _feed_at(
-    target: str, client: Client, *, contact: str | None, allow_private: bool, tell: Callable[[str], None]
-) -> FeedSettings:
-    """The feed at an address, or that of the site whose page it is.
+    @property
+    def accounts(self) -> Sequence[Account]:
+        """The configured ones, else one on each platform."""
+        return self.config.accounts if self.config else sample_accounts()
 
-    Raises:
-        FeedError: there is none.
-    """
-    url = target
-    if not target.lower().startswith("file:"):
-        from autopublish.feeds.discover import find_feed
+    def of(self, target: str | None) -> tuple[Previewed, ...]:
+        """What is shown of `target`; None: of every configured feed."""
+        named = [feed for feed in self.feeds if target in (None, feed.name)]
+        if target is not None and not named:
+            return self._at(_address_of(target, self.feeds))
+        return tuple(one for feed in named for one in self._newest(feed))
 
-        url = find_feed(target, client, allow_private=allow_private)
-    if url != target:
-        tell(f"{target} is no feed; its feed is {url}")
-    return FeedSettings(name="preview", url=url, contact=contact, allow_private=allow_private)
+    def _at(self, address: str) -> tuple[Previewed, ...]:
+        known = next((feed for feed in self.feeds if feed.url == address), None)
+        if known is not None:
+            return self._newest(known)
+        if (shown := self._article(address, self.feeds)) is not None:
+            return (shown,)
+        found = self._find_feed(address)
+        # A page of the site may be that of an article.
+        shown = self._article(address, [found]) if found.url != address else None
+        return self._newest(found) if shown is None else (shown,)
 
+    def _newest(self, feed: FeedSettings) -> tuple[Previewed, ...]:
+        try:
+            return posts_of_feed(
+                feed,
+                self.accounts,
+                describe=describe,
+                connect=self._connect if self.config else None,
+                client=self.client,
+                now=self.now,
+                most=self.most,
+            )
+        except FeedError as error:
+            raise FeedError(f"{feed.url}: {error}") from error
 
-def preview(
-    config: Config,
-    target: str | None,
-    *,
-    client: Client,
-    most: int,
-    clock: Callable[[], datetime] = now_utc,
-    tell: Callable[[str], None] = _silently,
-) -> tuple[Previewed, ...]:
-    """The posts of the newest articles of the configured feeds, of one feed or site, or of one article.
+    def _article(self, address: str, feeds: Sequence[FeedSettings]) -> Previewed | None:
+        return posts_of_article(
+            address,
+            feeds,
+            self.accounts,
+            describe=describe,
+            connect=self._connect if self.config else None,
+            client=self.client,
+            now=self.now,
+        )
 
-    Raises:
-        FeedError: a feed cannot be read, or shows no such article.
-    """
-    feeds = config.feeds
-
-    def connect(account: Account, client: Client) -> Platform:
-        settings, _ = resolve_secrets(account, base=config.path.resolve().parent)
+    def _connect(self, account: Account, client: Client) -> Platform:
+        assert self.config is not None
+        settings, _ = resolve_secrets(account, base=self.config.path.resolve().parent)
         return describe(replace(account, settings=settings), client)
 
-    chosen = [feed for feed in feeds if target in (None, feed.name, feed.url)]
-    if target is not None and not chosen:
-        shown = posts_of_article(
-            target, feeds, config.accounts, describe=describe, connect=connect, client=client, now=clock()
-        )
-        if shown is not None:
-            return (shown,)
-        _demand_address(target)
-        host = urlsplit(target).netloc.lower()
-        allowed = any(feed.allow_private and urlsplit(feed.url).netloc.lower() == host for feed in feeds)
-        chosen = [_feed_at(target, client, contact=config.contact, allow_private=allowed, tell=tell)]
-    return tuple(
-        one
-        for feed in chosen
-        for one in posts_of_feed(
-            feed, config.accounts, describe=describe, connect=connect, client=client, now=clock(), most=most
-        )
-    )
+    def _find_feed(self, address: str) -> FeedSettings:
+        """The feed at an address, or that of the site whose page it is."""
+        url, is_private = address, self._may_be_private(address)
+        if not address.lower().startswith("file:"):
+            from autopublish.feeds.discover import find_feed
+
+            try:
+                url = find_feed(address, self.client, allow_private=is_private)
+            except FeedUnreachable as error:
+                raise FeedError(f"{address}: {error}") from error
+        if url != address:
+            self.tell(f"{address} is no feed; its feed is {url}")
+        contact = self.config.contact if self.config else None
+        return FeedSettings(name="preview", url=url, contact=contact, allow_private=is_private)
+
+    def _may_be_private(self, address: str) -> bool:
+        """Whether a configured feed of this host may be asked in the operator's own network."""
+        host = urlsplit(address).netloc.lower()
+        return any(feed.allow_private and urlsplit(feed.url).netloc.lower() == host for feed in self.feeds)
 
 
-def preview_address(
-    url: str, *, most: int, clock: Callable[[], datetime] = now_utc, tell: Callable[[str], None] = _silently
-) -> tuple[Previewed, ...]:
-    """The posts that each built-in platform would get of a feed or a site, without any configuration."""
-    client = Client(user_agent=_user_agent(None))
-    try:
-        feed = _feed_at(url, client, contact=None, allow_private=False, tell=tell)
-        accounts = sample_accounts()
-        return posts_of_feed(feed, accounts, describe=describe, client=client, now=clock(), most=most)
-    finally:
-        client.close()
+def _address_of(target: str, feeds: Sequence[FeedSettings]) -> str:
+    """The address that is meant by `target`, which no feed is called: that of a file, or of a site without `https://`.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if target.lower().startswith(("http://", "https://", "file:")):
+        return target
+    if Path(target).is_file():
+        return Path(target).absolute().as_uri()
+    if _SITE.fullmatch(target):
+        return f"https://{target}"
+    from difflib import get_close_matches
+
+    near = get_close_matches(target, [feed.name for feed in feeds], n=1)
+    hint = f"did you mean {near[0]}?" if near else "an address begins with https://"
+    raise ConfigError(Problem(file=target, message=f"no feed is called so, nor a file; {hint}"))
 
 
 def sample_accounts() -> tuple[Account, ...]:
@@ -553,7 +594,10 @@ def sample_accounts() -> tuple[Account, ...]:
 
     found = []
     for name in platforms.available():
-        platform = platforms.load(name)
+        try:
+            platform = platforms.load(name)
+        except (ImportError, LookupError):
+            continue  # told where an account uses it
         if hasattr(platform, "limits"):
             settings = platform.Settings.model_construct()
             found.append(Account(name=name, platform=name, template=DEFAULT_TEMPLATE, settings=settings))

@@ -168,6 +168,17 @@ def test_a_name_that_no_account_has_changes_none(desk: Desk, name: str, words: s
     assert standing(desk, "page").state is AccountState.ACTIVE
 
 
+def test_each_name_that_is_wrong_is_told(desk: Desk) -> None:
+    begin(desk)
+    desk.configure(PAGE, PAGE.replace("page:", "second:", 1).replace("out", "two"))
+    said = desk("accounts", "pause", "zzz", "page", "second")
+    assert said.code == 2
+    assert said.err.splitlines() == [
+        "no account is called zzz; there are page",
+        "the account second is new in the configuration; `autopublish run` takes it over first",
+    ]
+
+
 @pytest.mark.parametrize("command", ["pause", "resume"])
 def test_an_account_in_safe_mode_is_neither_paused_nor_resumed(desk: Desk, pds: FakePds, command: str) -> None:
     begin(desk, sky(pds))
@@ -283,7 +294,11 @@ def test_a_network_that_does_not_say_who_is_logged_in_leaves_the_account_as_it_w
     else:
         desk.environment[SECRET] = "wxyz-wxyz-wxyz-wxyz" if failure == "refused" else None
     said = desk("accounts", "resume", "sky")
-    words = {"refused": "Invalid identifier or password", "down": "503", "no secret": f"{SECRET} is not set"}
+    words = {
+        "refused": "Invalid identifier or password; put credentials that work in place of these",
+        "down": "; try again later",
+        "no secret": f"{SECRET} is not set",
+    }
     assert (said.code, said.out) == (1, "")
     assert said.err.startswith("sky: left as it was: ")
     assert words[failure] in said.err

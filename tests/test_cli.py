@@ -20,6 +20,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -114,6 +115,14 @@ def test_a_run_in_a_pipe_prints_nothing_when_nothing_changed(desk: Desk) -> None
     assert desk("run") == Said(code=0, out="", err="")
 
 
+def test_in_a_pipe_what_an_account_waits_for_is_told_with_the_article_and_never_again(desk: Desk) -> None:
+    desk.configure(PAGE + "    at_most: 1/hour\n")
+    desk("run")
+    desk.show("one", "two")
+    assert "page: at most as many posts as it may for now" in desk("run").err
+    assert desk("run") == Said(code=0, out="", err="")
+
+
 def test_a_feed_that_cannot_be_read_is_told_once_and_ends_each_run_with_1(desk: Desk) -> None:
     desk.configure(PAGE, feeds=OTHER_FEED + FEED)
     assert "other: cannot be read: no such file" in desk("run").err
@@ -194,6 +203,20 @@ def test_an_unknown_outcome_is_no_failure_of_the_run(desk: Desk, pds: FakePds) -
     said = desk("run")
     assert said.code == 0
     assert re.fullmatch(r"verifying, next look \d\d:\d\d", said.out.splitlines()[1].split("  ")[1])
+
+
+def test_the_next_look_is_told_in_the_time_of_the_operator_everywhere(desk: Desk, pds: FakePds) -> None:
+    desk.configure(sky(pds), more="timezone: Asia/Makassar\n")
+    desk("run")
+    pds.script("putRecord", LOST)
+    desk.show("one")
+    in_table = re.search(r"next look (\d\d:\d\d)", desk("run").out)
+    in_list = re.search(r"next look [\d-]+ (\d\d:\d\d)", desk("deliveries", "list").out)
+    assert in_table is not None
+    assert in_list is not None
+    look_at = desk.row("one", "sky").look_at
+    assert look_at is not None
+    assert in_table[1] == in_list[1] == f"{look_at.astimezone(ZoneInfo('Asia/Makassar')):%H:%M}"
 
 
 def report(**parts: Any) -> RunReport:
@@ -399,7 +422,8 @@ def test_help_costs_click_alone(desk: Desk) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_help_of_a_command_needs_neither_yaml_nor_pydantic(desk: Desk, command: str) -> None:
-    assert loaded_by(desk, command, "--help") & (HEAVY - {"concurrent.futures"}) == set()
+    light = {"concurrent.futures", "autopublish.deliveries", "autopublish.platforms"}
+    assert loaded_by(desk, command, "--help") & (HEAVY - light) == set()
 
 
 # --- wrong usage and configuration -----------------------------------------------------------------------------------
@@ -761,9 +785,57 @@ def test_a_preview_of_what_is_no_address_says_so(desk: Desk, configured: bool) -
     said = desk("preview", "newz")
     assert said.code == 2
     assert "newz: no feed is called so" in said.err
+    assert ("did you mean news?" in said.err) is configured
+
+
+@pytest.mark.parametrize("configured", [True, False])
+def test_a_preview_takes_a_site_without_its_scheme_and_the_file_of_a_feed(
+    desk: Desk, configured: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not configured:
+        desk.file.unlink()
+    said = desk("preview", "no-such-site.invalid/news")
+    assert said.code == 1
+    assert said.err.startswith("the feed cannot be read: https://no-such-site.invalid/news: ")
+    monkeypatch.chdir(desk.folder)
+    assert [one["title"] for one in desk("preview", "feed.xml", "--json").json()] == ["Article zero"]
+
+
+def test_a_preview_shows_the_article_whose_page_leads_to_the_feed(desk: Desk, site: FeedSite) -> None:
+    desk.show("one", "two")
+    document = (desk.folder / "feed.xml").read_bytes().replace(b"https://news.example", site.url("").encode())
+    site.script("/one/", Answer(body=PAGE_WITH_FEED, headers={"Content-Type": "text/html"}))
+    site.script("/hidden.xml", Answer(body=document))
+    desk.configure(PAGE, feeds=f"  news:\n    url: {site.url('/feed/')}\n    allow_private: yes\n")
+    assert [one["title"] for one in desk("preview", site.url("/one/"), "--json").json()] == ["Article one"]
+
+
+def test_a_preview_names_the_feed_that_cannot_be_read(desk: Desk, site: FeedSite) -> None:
+    site.script("/feed/", Answer(status=503))
+    desk.configure(PAGE, feeds=FEED + f"  other:\n    url: {site.url('/feed/')}\n    allow_private: yes\n")
+    said = desk("preview")
+    assert said.code == 1
+    assert said.err == f"the feed cannot be read: {site.url('/feed/')}: HTTP 503\n"
+
+
+def test_a_preview_needs_the_file_that_is_named(desk: Desk) -> None:
+    said = desk("preview", "--config", "no.yaml", (desk.folder / "feed.xml").as_uri())
+    assert (said.code, said.out) == (2, "")
+    assert said.err.startswith("no.yaml: there is no such file")
 
 
 # --- why and status --------------------------------------------------------------------------------------------------
+
+
+def test_why_says_until_when_the_rate_windows_keep_an_article_waiting(desk: Desk) -> None:
+    begin(desk, PAGE + "    at_most: 1/hour\n")
+    desk.show("one", "two")
+    desk("run")
+    tried = desk.row("one", "page").last_tried
+    assert tried is not None
+    words = f"waits for its turn, not before {tried + timedelta(hours=1):%Y-%m-%d %H:%M:%S} (at_most)"
+    assert f"  page: {words}\n" in desk("why", "two").out
+    assert words in desk("deliveries", "list").out
 
 
 def test_why_says_for_each_account_what_became_of_an_article(desk: Desk, pds: FakePds) -> None:
@@ -1100,6 +1172,8 @@ def test_the_list_can_be_narrowed(desk: Desk) -> None:
     assert ids("--all", "-n", "1", "--account", "page") == [("page", "POSTED")]
     assert ids("--all", "-n", "1", "--account", "more") == [("more", "POSTED")]
     assert ids("--state", "rejected") == []
+    said = desk("deliveries", "list", "--account", "pgae")
+    assert (said.code, said.out, said.err) == (2, "", "no account is called pgae; there are more, page\n")
 
 
 def test_an_empty_list_says_so_beside_stdout(desk: Desk) -> None:
@@ -1153,6 +1227,27 @@ def test_the_platforms_are_listed_and_each_has_its_page(desk: Desk) -> None:
     page = desk("platforms", "bluesky").out
     assert page.startswith("Bluesky: ")
     assert page.strip() == desk("platforms", "bluesky", "--json").json()["page"].strip()
+
+
+def test_a_platform_that_does_not_load_hides_no_other_and_keeps_no_preview_from_the_rest(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = desk.folder / "broken-1.0.dist-info"
+    package.mkdir()
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
+    (package / "entry_points.txt").write_text(
+        "[autopublish.platforms]\nabsent = no_such_module:One\nnone = pathlib:Path\n"
+    )
+    monkeypatch.syspath_prepend(str(desk.folder))
+    about = {row["platform"]: row["about"] for row in desk("platforms", "--json").json()}
+    assert about["absent"] == "does not load: No module named 'no_such_module'"
+    assert about["none"].startswith("does not load: the entry point none = pathlib:Path")
+    assert about["bluesky"].startswith("Bluesky: ")
+    said = desk("platforms", "absent")
+    assert (said.code, said.out, said.err) == (2, "", "No module named 'no_such_module'\n")
+    desk.file.unlink()
+    (shown,) = desk("preview", (desk.folder / "feed.xml").as_uri(), "--json").json()
+    assert "bluesky" in {post["platform"] for post in shown["posts"]}
 
 
 def test_the_version_is_told(desk: Desk) -> None:
@@ -1341,7 +1436,7 @@ def test_a_person_at_a_terminal_sees_progress_and_the_result(desk: Desk) -> None
     begin(desk)
     desk.show("one")
     seen = _DRAWN.sub("", in_terminal(desk, "run", width=100, talk=True))
-    assert "polling" in seen
+    assert "page: posted: Article one" in seen
     assert "Article one" in seen
     assert "posted 38/300" in seen
     assert "Traceback" not in seen

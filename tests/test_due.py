@@ -21,7 +21,9 @@ from autopublish.models import AccountState, Feed, FeedSettings, Standing, State
 from autopublish.pipeline._due import LEAST_PAUSE, goes_on_at, is_due
 from autopublish.store import Work
 from tests.desk import FEED, PAGE, SECRET, Desk, seen_on, sky
+from tests.servers import mastodon
 from tests.servers.feed_site import Answer, FeedSite
+from tests.servers.mastodon import FakeMastodon
 from tests.servers.pds import FakePds, Fault, Made, Then
 
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
@@ -267,6 +269,25 @@ def test_d02_a_run_that_stays_settles_what_is_unknown(desk: Desk, pds: FakePds, 
     assert 30 * SECOND <= time.passed < 2 * MINUTE
 
 
+@pytest.mark.fault("D02")
+def test_d02_a_run_that_stays_waits_until_absence_is_proved_and_posts_once(
+    desk: Desk, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with FakeMastodon() as server:
+        server.clock = time
+        monkeypatch.setenv("TOOT_TOKEN", server.token)
+        desk.configure(
+            f"  toot:\n    platform: mastodon\n    server: {server.url}\n    access_token: env:TOOT_TOKEN\n"
+            "    allow_private: yes\n"
+        )
+        stay(desk, time)
+        desk.show("one")
+        server.script("publish", mastodon.Fault(then=mastodon.Then.RESET))
+        assert ended(stay(desk, time)) == {"one": State.POSTED}
+        assert len(server.visible()) == 1
+    assert 11 * MINUTE <= time.passed < 14 * MINUTE, "ten minutes to appear in, and two looks a minute apart"
+
+
 def test_a_run_that_stays_waits_for_a_network_that_is_away(desk: Desk, pds: FakePds, time: Time) -> None:
     desk.configure(sky(pds))
     stay(desk, time)
@@ -359,6 +380,29 @@ def test_what_a_person_lets_through_meanwhile_is_posted_within_a_minute(desk: De
     assert at - approved[0] <= 2 * MINUTE
 
 
+@pytest.mark.parametrize(
+    "stop", [("accounts", "pause", "page"), ("deliveries", "cancel", "{}")], ids=lambda stop: stop[1]
+)
+def test_a_run_that_stays_ends_within_a_minute_when_a_person_stops_what_it_waits_for(
+    desk: Desk, time: Time, stop: tuple[str, ...]
+) -> None:
+    desk.configure(PAGE + "    at_most: 1/hour\n")
+    stay(desk, time)
+    desk.show("one", "two")
+    stopped: list[datetime] = []
+
+    def wait(condition: threading.Condition, seconds: float) -> None:
+        time.wait(condition, seconds)
+        if time.passed > 10 * MINUTE and not stopped:
+            stopped.append(time.now)
+            assert desk(*(word.format(desk.row("two", "page").id) for word in stop)).code == 0
+
+    with closing(build(desk.file, clock=time, wait=wait)) as app:
+        app.run(end=End.WHEN_QUIET)
+    assert time.now - stopped[0] <= MINUTE
+    assert desk.pages() == {"one"}
+
+
 @pytest.mark.fault("P01")
 def test_p01_an_interrupt_while_it_waits_leaves_the_rest_to_the_next_run(desk: Desk, time: Time) -> None:
     desk.configure(PAGE + "    at_most: 1/hour\n")
@@ -440,7 +484,7 @@ def test_a_run_that_stays_does_it_by_the_real_clock_and_gives_one_document(desk:
 
 
 @pytest.mark.fault("P01")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_p01_a_run_that_waits_ends_at_once_when_it_is_told_to_and_says_what_it_did(
     desk: Desk, number: signal.Signals
 ) -> None:

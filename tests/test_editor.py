@@ -108,6 +108,8 @@ WRONG = {
     "key of the platform missing": (GOOD.replace("folder: out\n    ", ""), "'folder' is a required property"),
     "feed without an address": (GOOD.replace("url: ./feed.xml", "every: 5m"), "'url' is a required property"),
     "address of another kind": (GOOD.replace("./feed.xml", "ftp://news.example/feed"), "does not match"),
+    "host without a scheme": (GOOD.replace("./feed.xml", "news.example"), "does not match"),
+    "address without a scheme": (GOOD.replace("./feed.xml", "www.news.example:8080/feed/"), "does not match"),
     "feed without keys": (GOOD.replace("\n    url: ./feed.xml", ""), "is not of type 'object'"),
     "key without a value": (GOOD.replace("burst: 10", "burst:"), "None is not valid"),
     "name of a feed": (GOOD.replace("  news:", "  the news:"), "does not match"),
@@ -144,6 +146,50 @@ def test_what_the_program_refuses_is_refused_with_its_place(tmp_path: Path, text
 def test_what_these_tests_spoil_is_good_before() -> None:
     assert_taken(GOOD)
     assert_taken(GOOD.replace(ACCOUNT, BLUESKY))
+
+
+TAKEN = [
+    "url: feed.xml",
+    "url: FEED.Json",
+    "url: .cache/feed",
+    "url: ./my.feeds/../a.rss",
+    "url: ../news.example",
+    "url: HTTPS://news.example/x",
+    "url: FILE:///x",
+    "url: feed",
+    "url: news/feed.d",
+    "language: no",
+    "language: on",
+    "every: 1.5h",
+    "first_run: newest  3",
+    "first_run: since 2026-01-31 18:00",
+    "allow_private: 1",
+    "allow_private: 0",
+    "languages: no",
+    "languages: [no, id]",
+    "burst: 1_000",
+    "burst: 10.0",
+    "burst: ' 3 '",
+    "burst: '+3'",
+    "at_most: [1/10m, 2 / day]",
+    "delay: 0",
+    "delay: none",
+    "hashtags: {most: 03}",
+]
+
+
+@pytest.mark.parametrize("line", TAKEN)
+def test_what_the_program_takes_is_taken_however_it_is_read(tmp_path: Path, line: str) -> None:
+    key = line.partition(":")[0]
+    own = GOOD.replace("url: ./feed.xml", line if key == "url" else f"url: ./feed.xml\n    {line}")
+    text = own if key in FeedKeys.model_fields else GOOD.replace("burst: 10", line)
+    file = tmp_path / "autopublish.yaml"
+    file.write_text(text)
+    try:
+        load(file)
+    except ConfigError as error:
+        pytest.fail(f"no such form: {error}")
+    assert_taken(text)
 
 
 @pytest.mark.parametrize("name", platforms.available())

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from time import process_time
 
@@ -306,6 +306,38 @@ def test_an_interrupt_lets_the_only_call_end_and_begins_nothing_more() -> None:
     assert begun.count == {"a": 1}
 
 
+@pytest.mark.fault("P01")
+def test_p01_who_interrupts_again_does_not_cut_the_call_that_ends(interrupts: list[int]) -> None:
+    ended = threading.Event()
+
+    def drain(_: str) -> None:
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        wait_until(lambda: engine.is_stopping)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        wait_until(lambda: len(interrupts) == 2)
+        threading.Event().wait(0.1)  # time enough for a main thread that wants to leave
+        ended.set()
+
+    engine = engine_of(drain=drain)
+    with pytest.raises(KeyboardInterrupt):
+        engine.run_until_quiet([("drain", "a")])
+    assert ended.is_set()
+
+
+@pytest.fixture
+def interrupts() -> Iterator[list[int]]:
+    """Every interrupt that reached the program."""
+    seen: list[int] = []
+
+    def interrupt(number: int, _: object) -> None:
+        seen.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    yield seen
+    signal.signal(signal.SIGINT, before)
+
+
 # --- later -----------------------------------------------------------------------------------------------------------
 
 START = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
@@ -475,6 +507,15 @@ def test_a_failure_ends_the_wait_for_what_comes_later(time: Time) -> None:
     with pytest.raises(Bug, match="soon"):
         engine.run_until_over(lambda: None)
     assert (calls.count, time.now) == ({"soon": 1}, in_seconds(10))
+
+
+def test_what_need_not_be_called_any_more_is_not_waited_for(time: Time) -> None:
+    calls = Calls()
+    engine = later_engine(time, drain=calls)
+    engine.wake("drain", "off", in_seconds(3600))
+    engine.wake("drain", "on", in_seconds(20))
+    engine.run_until_over(lambda: engine.keep_later({("drain", "on")}))
+    assert (calls.count, time.now) == ({"on": 1}, in_seconds(20))
 
 
 def test_a_wait_costs_no_processor_time() -> None:

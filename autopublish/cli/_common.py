@@ -131,10 +131,17 @@ def local(time: datetime | None, zone: ZoneInfo | None) -> str:
     return f"{time.astimezone(zone):%Y-%m-%d %H:%M:%S}" if zone else f"{time:%Y-%m-%d %H:%M:%S} UTC"
 
 
-def state_in_words(delivery: Delivery, standing: Standing | None, zone: ZoneInfo | None, now: datetime) -> str:
+def state_in_words(
+    delivery: Delivery,
+    standing: Standing | None,
+    zone: ZoneInfo | None,
+    now: datetime,
+    paced: datetime | None = None,
+) -> str:
     """What a delivery's state means to its reader, with what to do where a person is needed.
 
     `standing` is its account's, which may be what it waits for; None if the configuration names no such account.
+    `paced`: until when the account's rate windows keep it from sending.
     """
     short = delivery.id[:8]
     reason = delivery.reason or ""
@@ -143,7 +150,7 @@ def state_in_words(delivery: Delivery, standing: Standing | None, zone: ZoneInfo
             where = delivery.receipt.url or delivery.receipt.remote_id if delivery.receipt else ""
             return f"posted {where}".strip()
         case State.READY:
-            when = _when_in_words(delivery, standing, zone, now)
+            when = _when_in_words(delivery, standing, zone, now, paced)
             return f"{when} ({reason})" if reason else when
         case State.SENDING:
             return "is being sent"
@@ -162,13 +169,17 @@ def state_in_words(delivery: Delivery, standing: Standing | None, zone: ZoneInfo
             return reason or "cancelled"
 
 
-def _when_in_words(delivery: Delivery, standing: Standing | None, zone: ZoneInfo | None, now: datetime) -> str:
+def _when_in_words(
+    delivery: Delivery, standing: Standing | None, zone: ZoneInfo | None, now: datetime, paced: datetime | None
+) -> str:
     """What a READY delivery waits for."""
     if standing is not None and standing.state is not AccountState.ACTIVE:
         return f"waits for its account, which is {standing.state}: {standing.reason or 'no reason is known'}"
     until = delivery.due
     if standing is not None and standing.not_before is not None:
         until = max(until, standing.not_before)
+    if paced is not None and paced > max(until, now):
+        return f"waits for its turn, not before {local(paced, zone)} (at_most)"
     return f"waits until {local(until, zone)}" if until > now else "waits for its turn"
 
 
@@ -181,7 +192,8 @@ def watching(*, wanted: bool) -> Iterator[Callable[[str], None] | None]:
     from rich.console import Console
     from rich.markup import escape
 
-    with Console(stderr=True).status("polling", spinner="dots") as line:
+    # A run may stay for hours: drawn as often as one reads it, not as often as it could be drawn.
+    with Console(stderr=True).status("polling", spinner="dots", refresh_per_second=2) as line:
         yield lambda words: line.update(escape(plain(words)))
 
 

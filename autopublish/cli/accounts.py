@@ -14,19 +14,19 @@ import click
 from autopublish.app import App, build, look
 from autopublish.cli._common import (
     FAILED,
+    WRONG,
     config_option,
     in_words,
     json_option,
     local,
     plain,
     print_json,
-    refuse,
     say,
     table,
     user,
 )
 from autopublish.deliveries import NotAllowed
-from autopublish.errors import DeliveryError, SecretError
+from autopublish.errors import DeliveryError, SecretError, Unauthorized
 from autopublish.models import AccountState, State
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ def _for_each(config: Path, names: tuple[str, ...], move: Callable[[App, str], s
             try:
                 click.echo(plain(f"{name}: {move(app, name)}"))
             except (NotAllowed, SecretError, DeliveryError) as error:
-                say(f"{name}: left as it was: {error}")
+                say(f"{name}: left as it was: {error}{_remedy(error)}")
                 failed = True
     finally:
         app.close()
@@ -179,13 +179,30 @@ def _for_each(config: Path, names: tuple[str, ...], move: Callable[[App, str], s
         raise SystemExit(FAILED)
 
 
+def _remedy(error: Exception) -> str:
+    """What to do about a network's answer; what we refuse ourselves says it already."""
+    match error:
+        case Unauthorized():
+            return "; put credentials that work in place of these, then resume it again"
+        case DeliveryError():
+            return "; try again later"
+        case _:
+            return ""
+
+
 def _demand(app: App, names: tuple[str, ...]) -> None:
     """Every name is one of an account; nothing is changed if one is not."""
     known = app.store.standings()
-    for name in names:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = (
-                f"did you mean {near[0]}?" if near else f"there are {', '.join(known) or 'none before the first run'}"
-            )
-            refuse(f"no account is called {name}; {hint}")
+    unknown = [name for name in dict.fromkeys(names) if name not in known]
+    for name in unknown:
+        say(_unknown(name, tuple(known), is_new=name in app.accounts))
+    if unknown:
+        raise SystemExit(WRONG)
+
+
+def _unknown(name: str, known: tuple[str, ...], *, is_new: bool) -> str:
+    if is_new:
+        return f"the account {name} is new in the configuration; `autopublish run` takes it over first"
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known) or 'none before the first run'}"
+    return f"no account is called {name}; {hint}"

@@ -48,6 +48,7 @@ def list_(config: Path, state: str | None, account: str | None, most: int, *, ev
     """List what waits, is being looked up, or needs a person."""
     app = look(config)
     try:
+        _demand_account(app, account)
         # Cut last: the rows of one account may lie behind many of others.
         rows = _chosen(app, state, most if account is None else _ALL, everything=everything)
         rows = [row for row in rows if account in (None, row.account)][:most]
@@ -57,6 +58,13 @@ def list_(config: Path, state: str | None, account: str | None, most: int, *, ev
             _show(app, rows)
     finally:
         app.close()
+
+
+def _demand_account(app: App, account: str | None) -> None:
+    """There is or was such an account, if one is named: a slip must not look as if nothing waited."""
+    known = {*app.store.standings(), *(count.account for count in app.store.counts())}
+    if account is not None and account not in known:
+        refuse(f"no account is called {account}; there are {', '.join(sorted(known)) or 'none before the first run'}")
 
 
 def _chosen(app: App, state: str | None, most: int, *, everything: bool) -> list[Delivery]:
@@ -91,10 +99,12 @@ def _show(app: App, rows: list[Delivery]) -> None:
         say("nothing waits")
         return
     zone, now, standings = ZoneInfo(app.config.timezone), app.now(), app.store.standings()
+    paced = {account: app.paced_until(account) for account in {row.account for row in rows}}
     lines = []
     for row in rows:
         title = app.store.article(row.article).title
-        lines.append([row.id[:8], row.account, title[:50], state_in_words(row, standings.get(row.account), zone, now)])
+        words = state_in_words(row, standings.get(row.account), zone, now, paced[row.account])
+        lines.append([row.id[:8], row.account, title[:50], words])
     table(lines, ["id", "account", "article", "state"])
 
 

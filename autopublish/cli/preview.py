@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from autopublish.app import glance
 from autopublish.cli._common import config_option, in_words, json_option, plain, print_json, say
+from autopublish.config import digest_of
 
 if TYPE_CHECKING:
     from autopublish.pipeline import Draft, Previewed
@@ -31,10 +33,12 @@ if TYPE_CHECKING:
 def preview(target: str | None, config: Path, most: int, *, as_json: bool) -> None:
     """Show the posts that articles would become; writes and sends nothing.
 
-    TARGET is the address of a feed, of an article or of a site, whose feed is found; without it the configured feeds
-    are shown. An address is enough: without a configuration file each built-in network is shown with the default
-    template.
+    TARGET is the address of a feed, of an article or of a site, whose feed is found, or the name of a configured feed;
+    without it all of these are shown. An address is enough: without a configuration file each network is shown with the
+    default template.
     """
+    if click.get_current_context().get_parameter_source("config") is ParameterSource.COMMANDLINE:
+        digest_of(config)  # what was named must be there
     shown = glance(config, target, most=most, tell=say)
     if as_json:
         print_json([_document(one) for one in shown])

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import click
 
@@ -30,13 +31,16 @@ from autopublish.errors import StoreBusy
 from autopublish.models import AccountState, State
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from autopublish.models import Standing
     from autopublish.pipeline import Changed, Polled
 
 #: Reasons in a delivery's row that are one word for the table.
 _SHORT = 40
+#: Ctrl-C, the service manager, and a terminal that was closed.
+_ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_ENDING = "ending: a call that has begun ends first, and is recorded"
 
 
 @click.command()
@@ -52,12 +56,12 @@ def run(config: Path, *, due: bool, wait: bool, as_json: bool) -> None:
 
     With --wait the feeds are polled once; then it waits for what goes on by itself (a delay, a rate window, a network
     that is away, an outcome to be looked up) and works on it when its time has come. All that while other runs on this
-    store do nothing and say that it is at work. Ctrl-C or SIGTERM end it in order.
+    store do nothing and say that it is at work. Ctrl-C, SIGTERM or closing the terminal end it in order.
     """
     app = build(config)
     feeds, end = Feeds.DUE if due else Feeds.ALL, End.WHEN_QUIET if wait else End.AT_ONCE
     try:
-        with watching(wanted=not as_json) as watch, _ending_on_sigterm():
+        with watching(wanted=not as_json) as watch, _ending_in_order(watch):
             report = app.run(watch=watch, feeds=feeds, end=end)
     except StoreBusy as error:
         if as_json:
@@ -76,17 +80,22 @@ def run(config: Path, *, due: bool, wait: bool, as_json: bool) -> None:
 
 
 @contextmanager
-def _ending_on_sigterm() -> Iterator[None]:
-    """SIGTERM is an interrupt: the call that runs ends and is recorded, nothing new is sent."""
+def _ending_in_order(watch: Callable[[str], None] | None) -> Iterator[None]:
+    """What asks the program to end is an interrupt: the call that runs ends and is recorded, nothing new is sent."""
 
     def interrupt(_number: int, _frame: object) -> None:
+        if watch is not None:
+            watch(_ENDING)
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    # What is ignored stays so: nohup, and what a shell starts in the background.
+    asked = [one for one in _ENDS if signal.getsignal(one) is not signal.SIG_IGN]
+    before = {one: signal.signal(one, interrupt) for one in asked}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def exit_code(report: RunReport) -> int:
@@ -157,8 +166,11 @@ def _show(report: RunReport) -> None:
         _show_table(report)
         _show_homes(report)
         _tell_people(report)
+    waiting = {one.delivery.account for one in report.changed if one.delivery.state is State.READY}
     for trouble in report.troubles:
-        if is_terminal() or not trouble.told_before:
+        # An account that only waits needs nobody: cron would mail it with each run, not with that of the article alone.
+        is_news = not trouble.told_before and (trouble.failed or trouble.account in waiting)
+        if is_terminal() or is_news:
             say(f"{trouble.account}: {trouble.reason}")
     if is_terminal() and not report.changed:
         say("nothing new")
@@ -175,12 +187,13 @@ def _tell_feeds(report: RunReport) -> None:
 
 def _show_table(report: RunReport) -> None:
     """Articles down, accounts across; what each account's delivery came to, and the length of its post."""
+    zone = ZoneInfo(report.timezone) if report.timezone else None
     cells: dict[str, dict[str, str]] = {}
     titles: dict[str, str] = {}
     for changed in report.changed:
         article = changed.article
         titles[article.id] = article.title or article.link or article.id
-        cells.setdefault(article.id, {})[changed.delivery.account] = _cell(changed)
+        cells.setdefault(article.id, {})[changed.delivery.account] = _cell(changed, zone)
     accounts = [name for name in report.standings if any(name in row for row in cells.values())]
     rows = [
         [
@@ -192,7 +205,7 @@ def _show_table(report: RunReport) -> None:
     table(rows, ["article", *accounts])
 
 
-def _cell(changed: Changed) -> str:
+def _cell(changed: Changed, zone: ZoneInfo | None) -> str:
     delivery, post = changed.delivery, changed.post
     state = delivery.state.value.lower().replace("_", " ")
     if delivery.state is State.CANCELLED:
@@ -201,7 +214,7 @@ def _cell(changed: Changed) -> str:
     if delivery.state is State.READY:
         state = "waiting"
     if delivery.state is State.VERIFYING and delivery.look_at is not None:
-        return f"verifying, next look {delivery.look_at.astimezone():%H:%M}"
+        return f"verifying, next look {delivery.look_at.astimezone(zone):%H:%M}"
     if delivery.state in (State.HELD, State.REJECTED, State.NEEDS_REVIEW) and delivery.reason:
         return _cut(f"{state}: {delivery.reason}", _SHORT)
     return f"{state} {post.length}/{post.room}" if post else state

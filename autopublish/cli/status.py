@@ -172,7 +172,10 @@ def _why_words(app: App, article: Article, answers: dict[str, Delivery | str]) -
     click.echo(f"published {local(article.published, zone)}, first seen {local(article.first_seen, zone)}, ", nl=False)
     click.echo(f"in {', '.join(article.feeds)}")
     for account, answer in answers.items():
-        words = state_in_words(answer, standings.get(account), zone, now) if isinstance(answer, Delivery) else answer
+        if isinstance(answer, Delivery):
+            words = state_in_words(answer, standings.get(account), zone, now, app.paced_until(account))
+        else:
+            words = answer
         click.echo(f"  {account}: {plain(words)}")
         if not isinstance(answer, Delivery):
             continue

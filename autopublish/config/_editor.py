@@ -27,6 +27,8 @@ from autopublish.models import FirstRunRule, RateWindow
 #: What an editor may take a plain text for.
 _SCALAR = ["string", "number", "boolean"]
 _YES_OR_NO = "^(?:[Yy]([Ee][Ss])?|[Nn][Oo]?|[Oo][Nn]|[Oo][Ff][Ff]|[Tt]([Rr][Uu][Ee])?|[Ff]([Aa][Ll][Ss][Ee])?|[01])$"
+_WHOLE = r"^\s*[+-]?\d+(?:_\d+)*(?:\.0*)?\s*$"
+_NUMBER = r"^\s*[+-]?(?:\d+(?:_\d+)*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\s*$"
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _UNITS = {"h": timedelta(hours=1), "m": timedelta(minutes=1)}
 
@@ -202,15 +204,15 @@ class _Generator(GenerateJsonSchema):
 
     def bool_schema(self, schema: core_schema.BoolSchema) -> JsonSchemaValue:
         """Yes or no, in all the words that are understood."""
-        return {"anyOf": [{"enum": [True, False, "yes", "no"]}, {"type": "string", "pattern": _YES_OR_NO}]}
+        return {"anyOf": [{"enum": [True, False, 0, 1, "yes", "no"]}, {"type": "string", "pattern": _YES_OR_NO}]}
 
     def int_schema(self, schema: core_schema.IntSchema) -> JsonSchemaValue:
         """A whole number, in quotes or not."""
-        return {"anyOf": [super().int_schema(schema), {"type": "string", "pattern": r"^\s*[+-]?\d+\s*$"}]}
+        return {"anyOf": [super().int_schema(schema), {"type": "string", "pattern": _WHOLE}]}
 
     def float_schema(self, schema: core_schema.FloatSchema) -> JsonSchemaValue:
         """A number, in quotes or not."""
-        return {"anyOf": [super().float_schema(schema), {"type": "string", "pattern": r"^\s*[+-]?\d*\.?\d+\s*$"}]}
+        return {"anyOf": [super().float_schema(schema), {"type": "string", "pattern": _NUMBER}]}
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
         """As if it were never nothing: a key without a value is refused."""

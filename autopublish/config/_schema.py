@@ -67,6 +67,11 @@ _RATE = rf"0*[1-9]\d{{0,5}} ?/ ?(?:{'|'.join(_PERIODS)}|{_DURATION})"
 _FIRST_RUN = r"\s*(?:none|all|newest +[1-9]\d{0,4}|since +\d{4}\S*(?: \S+)?)\s*"
 _CONTACT = r"(https?://|mailto:)?[^\s@<>()]+(@[^\s@<>()]+)?"
 _LANGUAGE = r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*"
+#: What the file of a feed ends with; a name with another end is rather that of a host.
+_FILES = ("xml", "rss", "atom", "json", "rdf", "feed", "txt")
+_FILE_END = "|".join("".join(f"[{letter.upper()}{letter}]" for letter in end) for end in _FILES)
+#: A host where an address belongs, for editors: as `_looks_like_host` has it, in letters that all of them know.
+_BARE_HOST = rf"(?:[A-Za-z0-9_-]+\.)+(?:[A-Za-z]{{2,}}(?::\d+)?/|(?!(?:{_FILE_END})$)[A-Za-z]{{2,}}(?::\d+)?$)"
 
 
 def form(pattern: str, *examples: str) -> WithJsonSchema:
@@ -259,8 +264,7 @@ def _looks_like_host(value: str) -> bool:
     """Whether a path without a scheme is rather `news.example/feed`."""
     first, slash, _ = value.partition("/")
     name = re.fullmatch(r"(?:[\w-]+\.)+([a-z]{2,})(:\d+)?|localhost(:\d+)?|[\w.-]+:\d+", first, re.IGNORECASE)
-    files = {"xml", "rss", "atom", "json", "rdf", "feed", "txt"}
-    return name is not None and (bool(slash) or (name[1] or "").lower() not in files)
+    return name is not None and (bool(slash) or (name[1] or "").lower() not in _FILES)
 
 
 def _local_path(value: str) -> str:
@@ -331,7 +335,12 @@ Rule = Annotated[
     PlainValidator(_parse_first_run),
     form(_FIRST_RUN, "none", "all", "newest 3", "since 2026-01-31"),
 ]
-Language = Annotated[str, AfterValidator(_check_language), form(_LANGUAGE, "id", "en", "pt-BR")]
+Language = Annotated[
+    str,
+    AfterValidator(_check_language),
+    # Norwegian is `no`, which some editors take for a truth value.
+    WithJsonSchema({"type": ["string", "boolean"], "pattern": f"^(?:{_LANGUAGE})$", "examples": ["id", "en", "pt-BR"]}),
+]
 Languages = Annotated[
     tuple[Language, ...], BeforeValidator(_as_list, json_schema_input_type=Language | tuple[Language, ...])
 ]
@@ -342,9 +351,9 @@ Source = Literal["categories", "tags"]
 Url = Annotated[
     str,
     AfterValidator(_place_url),
-    # A scheme of another kind; `C:` and the port of `localhost:80` are none.
+    # No scheme of another kind (a colon before a port makes none), and no host without one.
     form(
-        r"(?:[Hh][Tt]{2}[Pp][Ss]?://|[Ff][Ii][Ll][Ee]:|(?![A-Za-z][A-Za-z0-9+.-]*:(?!\d))).+",
+        rf"(?:[Hh][Tt]{{2}}[Pp][Ss]?://|[Ff][Ii][Ll][Ee]:|(?![A-Za-z][A-Za-z0-9+.-]*:(?!\d))(?!{_BARE_HOST})).+",
         "https://news.example/feed/",
         "./feed.xml",
     ),

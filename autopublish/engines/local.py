@@ -8,7 +8,7 @@ once too often, and what is called finds out what there is to do.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime
 from threading import Condition
 
@@ -76,6 +76,11 @@ class LocalEngine:
                 self._queue.append(job)
             self._changed.notify()
 
+    def keep_later(self, jobs: Collection[Key]) -> None:
+        """Of what is to be called at a later time only these are."""
+        with self._changed:
+            self._later = {job: at for job, at in self._later.items() if job in jobs}
+
     def run_until_quiet(self, jobs: Iterable[Key] = ()) -> None:
         """Work until nothing is woken for now and nothing runs.
 
@@ -110,17 +115,27 @@ class LocalEngine:
     def _run_in_threads(self) -> None:
         from concurrent.futures import ThreadPoolExecutor
 
-        with ThreadPoolExecutor(self._threads, thread_name_prefix="autopublish") as pool:
-            try:
-                self._hand_out(pool.submit)
-            except BaseException as error:  # noqa: BLE001 - kept, and raised once what runs has ended
-                # An interrupt reaches this thread alone: begin nothing more, let what runs end and be recorded.
-                self._fail(error)
-        # The pool does not join a thread at whose start it was interrupted: we wait for what it began ourselves.
-        with self._changed:
-            self._changed.wait_for(lambda: self._begun == 0)
+        pool = ThreadPoolExecutor(self._threads, thread_name_prefix="autopublish")
+        try:
+            self._hand_out(pool.submit)
+        except BaseException as error:  # noqa: BLE001 - kept, and raised once what runs has ended
+            # An interrupt reaches this thread alone: begin nothing more, let what runs end and be recorded.
+            self._fail(error)
+        self._let_end()
+        pool.shutdown()
         if self._failure is not None:
             raise self._failure
+
+    def _let_end(self) -> None:
+        """Every handler has ended, however often the program is interrupted meanwhile."""
+        while True:
+            try:
+                # The pool does not join a thread at whose start it was interrupted: we wait for what began ourselves.
+                with self._changed:
+                    self._changed.wait_for(lambda: self._begun == 0)
+                return
+            except BaseException as error:  # noqa: BLE001 - whoever loses patience twice must not cut a call in two
+                self._fail(error)
 
     def _hand_out(self, submit: Callable[[Callable[[Key], None], Key], object]) -> None:
         with self._changed:

@@ -1,12 +1,12 @@
-"""When a feed is due by its `every`, and when an account goes on by itself: functions of what is known and of `now`."""
+"""When a feed is due by its `every`, and when an account goes on by itself, by what is known and by `now`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
-from autopublish.models import AccountState, Feed, Standing, State
-from autopublish.store import Work
+from autopublish.models import Account, AccountState, Feed, Standing, State
+from autopublish.store import Store, Work
 
 #: A feed that fails is asked after a pause that doubles up to this.
 MOST_PAUSE = timedelta(hours=6)
@@ -26,6 +26,16 @@ def is_due(feed: Feed, now: datetime) -> bool:
     doubled = every * (1 << min(max(feed.failures - 1, 0), 10))
     pause = max(every, min(doubled, MOST_PAUSE))
     return now >= feed.last_try + pause - every / 10
+
+
+def paced_until(store: Store, account: Account, now: datetime) -> datetime | None:
+    """Until when the account's rate windows keep it from sending; None: they do not."""
+    if not account.at_most:
+        return None
+    from autopublish.deliveries import pace
+
+    since = now - max(window.period for window in account.at_most)
+    return pace(account.at_most, store.counted(account.name, since), now)
 
 
 def goes_on_at(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from autopublish.errors import ConfigError, StoreError
 from autopublish.models import AccountState, Feed, State
-from autopublish.pipeline._due import goes_on_at, is_due
+from autopublish.pipeline._due import goes_on_at, is_due, paced_until
 from autopublish.pipeline._links import Links
 from autopublish.pipeline._parts import Journal, Parts, Polled, Trouble, tell_bug
 from autopublish.pipeline._poll import Poller
@@ -115,7 +115,7 @@ class Pipeline:
     # --- what there is to do -----------------------------------------------------------------------------------------
 
     def wake_waiting(self) -> tuple[str, ...]:
-        """Have every account woken when it goes on by itself, and give these; what a person decided meanwhile counts."""
+        """Have every account woken when it goes on by itself, by what a person decided meanwhile too; gives these."""
         self._links.begin_round()
         return self._wake_later(sorted({work.account for work in self._parts.store.work()} - self._broken))
 
@@ -135,12 +135,7 @@ class Pipeline:
 
     def _paced_until(self, name: str, now: datetime) -> datetime | None:
         account = self._parts.accounts().get(name)
-        if account is None or not account.at_most:
-            return None
-        from autopublish import deliveries
-
-        since = now - max(window.period for window in account.at_most)
-        return deliveries.pace(account.at_most, self._parts.store.counted(name, since), now)
+        return paced_until(self._parts.store, account, now) if account else None
 
     def accounts_with_work(self) -> tuple[str, ...]:
         """The accounts that have something due now, or are blocked while deliveries wait."""
