@@ -29,7 +29,7 @@ from urllib.parse import urljoin, urlsplit
 
 from requests.adapters import HTTPAdapter
 from requests.exceptions import RequestException
-from requests.models import PreparedRequest, Response
+from requests.models import PreparedRequest
 from requests.structures import CaseInsensitiveDict
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3 import HTTPConnectionPool, HTTPResponse, HTTPSConnectionPool
@@ -446,11 +446,9 @@ class _Adapter(HTTPAdapter):
     def request_url(self, request: PreparedRequest, proxies: Any) -> str:
         return request.path_url
 
-    def build_response(self, req: PreparedRequest, resp: Any) -> Response:
-        response = Response()
-        response.status_code = resp.status
-        response.raw = resp
-        return response
+    def build_response(self, req: PreparedRequest, resp: Any) -> Any:
+        """urllib3's answer as it is: nothing here needs more."""
+        return resp
 
 
 # --- bodies ----------------------------------------------------------------------------------------------------------
@@ -733,15 +731,15 @@ class Client:
             request = self._prepare(ask)
             self._watchdog.watch(call)
             left = call.seconds_left()
-            response = adapter.send(request, stream=True, timeout=(min(CONNECT_SECONDS, left), left))
+            raw: Any = adapter.send(request, stream=True, timeout=(min(CONNECT_SECONDS, left), left))
             call.answered = True
-            with contextlib.closing(response.raw) as raw:
+            with contextlib.closing(raw):
                 body, cut_short = _read(raw, ask.limit_bytes)
             if call.expired:
                 raise _Stopped("deadline passed")
             return Reply(
-                status=response.status_code,
-                headers=response.raw.headers,
+                status=raw.status,
+                headers=raw.headers,
                 body=body,
                 url=str(request.url),
                 cut_short=cut_short,

@@ -7,15 +7,18 @@ once too often, and what is called finds out what there is to do.
 
 from __future__ import annotations
 
-from collections import deque
+import time
 from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime
 from threading import Condition
 
 #: Verbs that may be broken off anywhere and only be repeated.
 REPEATABLE = frozenset({"poll"})
-#: Slow hosts and networks are waited for in so many threads; more only cost (the interpreter lock is handed over).
+#: Slow hosts and networks are waited for in so many threads.
 THREADS = 8
+#: A thread more begins when all have been at work on one call for so long: as long as calls are quick, several threads
+#: only cost, since they hand the interpreter's lock over to each other.
+SLOW_SECONDS = 0.05
 #: So long is waited at once: clocks jump, machines sleep, and commands change the store meanwhile.
 MOST_WAIT_SECONDS = 60.0
 
@@ -41,9 +44,13 @@ class LocalEngine:
         self._threads = threads
         self._clock = clock
         self._wait = wait
-        self._queue: deque[Key] = deque()
+        #: In the order in which they were woken.
+        self._queue: dict[Key, None] = {}
         self._later: dict[Key, datetime] = {}
-        self._running: set[Key] = set()
+        #: What is being called, and since when by `time.monotonic`.
+        self._running: dict[Key, float] = {}
+        #: How many threads take from the queue.
+        self._workers = 0
         self._again: set[Key] = set()
         #: How many handlers are at work now.
         self._begun = 0
@@ -72,8 +79,8 @@ class LocalEngine:
                 self._later[job] = min(at, self._later.get(job, at))
             elif job in self._running:
                 self._again.add(job)
-            elif job not in self._queue:
-                self._queue.append(job)
+            else:
+                self._queue.setdefault(job)
             self._changed.notify()
 
     def keep_later(self, jobs: Collection[Key]) -> None:
@@ -91,8 +98,8 @@ class LocalEngine:
             self.wake(verb, key)
         # One job after the other needs no thread, and an idle run pays for none. Not so for what must not be broken
         # off: an interrupt is raised in this thread, wherever it is.
-        while len(self._queue) == 1 and self._queue[0][0] in REPEATABLE:
-            self._work(self._queue.popleft())
+        while len(self._queue) == 1 and next(iter(self._queue))[0] in REPEATABLE:
+            self._call(self._begin())
             if self._failure is not None:
                 raise self._failure
         if self._queue:
@@ -117,7 +124,7 @@ class LocalEngine:
 
         pool = ThreadPoolExecutor(self._threads, thread_name_prefix="autopublish")
         try:
-            self._hand_out(pool.submit)
+            self._supervise(pool.submit)
         except BaseException as error:  # noqa: BLE001 - kept, and raised once what runs has ended
             # An interrupt reaches this thread alone: begin nothing more, let what runs end and be recorded.
             self._fail(error)
@@ -137,20 +144,36 @@ class LocalEngine:
             except BaseException as error:  # noqa: BLE001 - whoever loses patience twice must not cut a call in two
                 self._fail(error)
 
-    def _hand_out(self, submit: Callable[[Callable[[Key], None], Key], object]) -> None:
+    def _supervise(self, submit: Callable[[Callable[[], None]], object]) -> None:
+        """Begin as many threads as are of use, until all is quiet."""
         with self._changed:
             while True:
                 self._bring_up_what_is_due()
-                while self._queue and len(self._running) < self._threads and self._failure is None:
-                    job = self._queue.popleft()
-                    self._running.add(job)
-                    submit(self._work, job)
-                if self._running:
+                if self._queue and self._failure is None and self._is_short_of_threads():
+                    self._workers += 1
+                    submit(self._take_from_queue)
+                if self._workers:
                     self._pause()
                 elif not self._goes_on():
                     return
                 elif not self._queue:
                     self._pause()
+
+    def _is_short_of_threads(self) -> bool:
+        slow_since = time.monotonic() - SLOW_SECONDS
+        slow = sum(since <= slow_since for since in self._running.values())
+        return slow == self._workers < self._threads
+
+    def _take_from_queue(self) -> None:
+        """Call what is woken, one key after the other, until the queue is empty."""
+        while True:
+            with self._changed:
+                if not self._queue or self._failure is not None:
+                    self._workers -= 1
+                    self._changed.notify_all()
+                    return
+                job = self._begin()
+            self._call(job)
 
     def _bring_up_what_is_due(self) -> None:
         if not self._later:
@@ -168,23 +191,24 @@ class LocalEngine:
         return bool(self._queue or self._later)
 
     def _pause(self) -> None:
-        """Until something ends, is woken or falls due."""
-        if not self._later:
+        """Until something ends, is woken, falls due, or lasts so long that a thread more is of use."""
+        if self._workers and self._queue and self._workers < self._threads:
+            self._changed.wait(SLOW_SECONDS)
+        elif not self._later:
             self._changed.wait()
-            return
-        seconds = (min(self._later.values()) - self._clock()).total_seconds()
-        if seconds > 0:
-            wait = Condition.wait if self._running else self._wait
+        elif (seconds := (min(self._later.values()) - self._clock()).total_seconds()) > 0:
+            wait = Condition.wait if self._workers else self._wait
             wait(self._changed, min(seconds, MOST_WAIT_SECONDS))
 
-    def _work(self, job: Key) -> None:
-        with self._changed:
-            if self._failure is not None:
-                self._running.discard(job)
-                self._changed.notify_all()
-                return
-            self._running.add(job)
-            self._begun += 1
+    def _begin(self) -> Key:
+        """The next of the queue, which is running now."""
+        job = next(iter(self._queue))
+        del self._queue[job]
+        self._running[job] = time.monotonic()
+        self._begun += 1
+        return job
+
+    def _call(self, job: Key) -> None:
         verb, key = job
         try:
             self.handlers[verb](key)
@@ -193,11 +217,12 @@ class LocalEngine:
         finally:
             with self._changed:
                 self._begun -= 1
-                self._running.discard(job)
+                del self._running[job]
                 if job in self._again:
                     self._again.discard(job)
-                    self._queue.append(job)
-                self._changed.notify_all()
+                    self._queue.setdefault(job)
+                if self._failure is not None:
+                    self._changed.notify_all()
 
     def _fail(self, error: BaseException) -> None:
         """Nothing new is begun; the first error is the one that is raised."""
