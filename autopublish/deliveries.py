@@ -2,9 +2,9 @@
 
 The step between articles and receipts. `plan` and `route_again` make deliveries of articles, `hold_burst`, `pace` and
 `check_claim` say what may go, `settle` says what an outcome means, `next_step` and `looked` resolve what is unknown,
-`recover` what a dead process left; `approve`, `retry`, `cancel` and `resolve` are a person's moves, `pause` and
-`resume` those on a whole account. Nothing else decides a state. This module does not know the store, the network, the
-clock or any platform.
+`recover_after_crash` what a dead process left; `approve`, `retry`, `cancel` and `resolve` are a person's moves, `pause`
+and `resume` those on a whole account. Nothing else decides a state. This module does not know the store, the network,
+the clock or any platform.
 
 One rule carries the weight: once an attempt was ambiguous, only success, proved presence or proved absence closes it.
 """
@@ -315,7 +315,7 @@ def stage_failed(delivery: Delivery, error: DeliveryError, standing: Standing, n
         case MediaRejected() | Rejected():
             return Settled(replace(row, state=State.REJECTED, reason=str(error)), None, standing)
         case RateLimited():
-            return Settled(row, None, _wait(standing, error.wait or backoff(1, delivery.id), str(error), now))
+            return Settled(row, None, _account_waits(standing, error.wait or backoff(1, delivery.id), str(error), now))
         case Unauthorized():
             return Settled(row, None, block(standing, str(error), now))
         case NotSent():
@@ -405,7 +405,7 @@ def settle(
         case RateLimited():
             wait = outcome.wait or backoff(1, delivery.id)
             row = replace(delivery, state=State.READY, changed=now)
-            return Settled(row, _refused(attempt, outcome, now), _wait(standing, wait, str(outcome), now))
+            return Settled(row, _refused(attempt, outcome, now), _account_waits(standing, wait, str(outcome), now))
         case Unauthorized():
             row = replace(delivery, state=State.READY, changed=now)
             return Settled(row, _refused(attempt, outcome, now), block(standing, str(outcome), now))
@@ -419,7 +419,7 @@ def settle(
             return _unknown(delivery, attempt, str(outcome), account, standing, resolution, now)
 
 
-def recover(
+def recover_after_crash(
     delivery: Delivery,
     attempt: Attempt,
     *,
@@ -554,7 +554,7 @@ def unblock(standing: Standing, now: datetime) -> Standing:
 def unreachable(standing: Standing, wait: timedelta | None, why: str, now: datetime) -> Standing:
     """The account's network could not be asked: it waits."""
     if wait is not None:
-        return _wait(standing, wait, why, now)
+        return _account_waits(standing, wait, why, now)
     return _back_off(standing, standing.account, why, now)
 
 
@@ -564,10 +564,10 @@ def _failed(standing: Standing, delivery: Delivery, why: str, now: datetime) -> 
 
 def _back_off(standing: Standing, seed: str, why: str, now: datetime) -> Standing:
     failures = standing.failures + 1
-    return replace(_wait(standing, backoff(failures, seed), why, now), failures=failures)
+    return replace(_account_waits(standing, backoff(failures, seed), why, now), failures=failures)
 
 
-def _wait(standing: Standing, wait: timedelta, why: str, now: datetime) -> Standing:
+def _account_waits(standing: Standing, wait: timedelta, why: str, now: datetime) -> Standing:
     # Why it is blocked matters more than why it waits.
     reason = why if standing.state is AccountState.ACTIVE else standing.reason
     return replace(standing, not_before=now + wait, reason=reason)

@@ -345,7 +345,7 @@ def test_d11_were_an_open_call_taken_for_unsent_the_judge_would_see_the_double(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = kill_after_creation(bench, "blind")
-    monkeypatch.setattr(deliveries, "recover", _as_if_unsent)
+    monkeypatch.setattr(deliveries, "recover_after_crash", _as_if_unsent)
     world.until_quiet()
     assert judge(world, Scenario(accounts=("blind",))) == ["one 2 times on blind"]
 

@@ -32,7 +32,7 @@ from autopublish.deliveries import (
     order,
     pace,
     plan,
-    recover,
+    recover_after_crash,
     resend_until,
     resolve,
     retry,
@@ -943,7 +943,7 @@ def test_on_a_blind_network_a_duplicate_answer_to_a_resend_goes_to_a_person() ->
 def recovered(
     *, resolution: Resolution, now: datetime, account: Account = ACCOUNT, standing: Standing = STANDING
 ) -> Settled:
-    return recover(SENDING, ATTEMPT, account=account, standing=standing, resolution=resolution, now=now)
+    return recover_after_crash(SENDING, ATTEMPT, account=account, standing=standing, resolution=resolution, now=now)
 
 
 @each_readable
@@ -1438,7 +1438,9 @@ def test_every_answer_to_every_call_on_every_network_keeps_the_table() -> None:
 def test_recovery_on_every_network_keeps_the_table() -> None:
     for (call, row, attempt), (network, resolution), account in product(calls(), RESOLUTIONS.items(), POLICIES):
         case = (call, network, account.on_unknown)
-        settled = recover(row, attempt, account=account, standing=STANDING, resolution=resolution, now=ANSWERED)
+        settled = recover_after_crash(
+            row, attempt, account=account, standing=STANDING, resolution=resolution, now=ANSWERED
+        )
         after = settled.delivery
         check_move(case, row, after, account, proved=False)
         assert after.unclosed, case

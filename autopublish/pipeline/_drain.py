@@ -495,7 +495,7 @@ class Drainer:
             tell_bug(log, f"look failed: account={line.account.name}", error)
             return OutcomeUnknown(f"the program failed during the look: {type(error).__name__}")
 
-    def recover(self, delivery: Delivery, attempt: Attempt) -> None:
+    def recover_left_sending(self, delivery: Delivery, attempt: Attempt) -> None:
         """Settle what a dead process left in the middle of a call."""
         account = self._parts.accounts().get(delivery.account)
         standing, now = self._store.standing(delivery.account), self._parts.clock()
@@ -505,7 +505,7 @@ class Drainer:
             resolution = Resolution(key_window=None, read_back=ReadBack.NONE, settle=timedelta(0))
         else:
             resolution = resolution_of(account, self._parts.describe(account))
-        settled = deliveries.recover(
+        settled = deliveries.recover_after_crash(
             delivery, attempt, account=account, standing=standing, resolution=resolution, now=now
         )
         row = self._store.settle(delivery, standing, settled, why="the program ended during the call")

@@ -98,7 +98,7 @@ class Pipeline:
         """Settle what a dead process left in the middle of a call; gives how many there were."""
         left = self._parts.store.left_sending()
         for delivery, attempt in left:
-            self._drainer.recover(delivery, attempt)
+            self._drainer.recover_left_sending(delivery, attempt)
         return len(left)
 
     def check_secrets(self) -> None:

@@ -53,7 +53,7 @@ class Poller:
     def poll(self, feed: Feed) -> Polled:
         """Poll one feed unless it, or its host, told us to wait; whatever goes wrong stays inside this feed."""
         now = self._parts.clock()
-        polled = self._waiting(feed, now) or self._poll(feed, now)
+        polled = self._told_to_wait(feed, now) or self._poll(feed, now)
         self._journal.add_poll(polled)
         return polled
 
@@ -64,7 +64,7 @@ class Poller:
         if marks:
             self._parts.store.save_feeds(marks)
 
-    def _waiting(self, feed: Feed, now: datetime) -> Polled | None:
+    def _told_to_wait(self, feed: Feed, now: datetime) -> Polled | None:
         name = feed.settings.name
         if feed.gone:
             return Polled(feed=name, status="gone", reason=GONE, told_before=True)

@@ -68,7 +68,7 @@ class Answer:
             raise OutcomeUnknown(f"no JSON object in the answer; {evidence(self)}")
         return value
 
-    def wait(self) -> timedelta | None:
+    def retry_after(self) -> timedelta | None:
         """How long Retry-After asks us to stay away, by the server's own clock, at most 7 days; None without it.
 
         Source: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
@@ -185,7 +185,7 @@ def error_from(answer: Answer) -> DeliveryError:
     if answer.status == 401:
         return Unauthorized(evidence(answer))
     if answer.status == 429:
-        return RateLimited(evidence(answer), wait=answer.wait())
+        return RateLimited(evidence(answer), wait=answer.retry_after())
     return OutcomeUnknown(evidence(answer))
 
 

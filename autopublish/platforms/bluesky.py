@@ -367,7 +367,7 @@ class Bluesky(Platform):
         """What an answer without success says of the post."""
         words, name = self._evidence(answer), _error_name(answer)
         if answer.status == 429:
-            return RateLimited(words, wait=_wait(answer))
+            return RateLimited(words, wait=_retry_after(answer))
         if answer.status in (401, 403) or (answer.status == 400 and name in _AUTH_REFUSALS):
             return Unauthorized(words)
         if answer.status != 400:
@@ -378,7 +378,7 @@ class Bluesky(Platform):
 
     def _login_refusal(self, answer: Answer) -> DeliveryError:
         if answer.status == 429:
-            return RateLimited(f"login: {self._evidence(answer)}", wait=_wait(answer))
+            return RateLimited(f"login: {self._evidence(answer)}", wait=_retry_after(answer))
         if answer.status in (400, 401, 403):
             return Unauthorized(f"login: {self._evidence(answer)}")
         return NotSent(f"login: {self._evidence(answer)}")
@@ -540,7 +540,7 @@ def _before_the_call(error: DeliveryError) -> DeliveryError:
     return NotSent(str(error)) if isinstance(error, OutcomeUnknown) else error
 
 
-def _wait(answer: Answer) -> timedelta | None:
+def _retry_after(answer: Answer) -> timedelta | None:
     """How long the server wants to be left alone, by its own clock.
 
     Bluesky sends `RateLimit-Reset` in seconds since 1970 and no Retry-After.
@@ -549,7 +549,7 @@ def _wait(answer: Answer) -> timedelta | None:
     try:
         wait = timedelta(seconds=int(reset) - int(parsedate_to_datetime(date).timestamp()))
     except (ValueError, OverflowError):
-        return answer.wait()
+        return answer.retry_after()
     return min(max(wait, timedelta(0)), LONGEST_WAIT)
 
 

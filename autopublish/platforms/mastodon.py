@@ -383,7 +383,7 @@ class Mastodon(Platform):
             asked.failures.append(str(error))
             return {}
         if answer.status == 429:
-            raise RateLimited(self._words(answer), wait=_wait(answer))
+            raise RateLimited(self._words(answer), wait=_retry_after(answer))
         if answer.status == 401 and headers:
             raise Unauthorized(self._words(answer))
         if answer.status >= 500 or _elsewhere(answer):
@@ -560,7 +560,7 @@ class Mastodon(Platform):
         words, said = self._words(answer), _said(answer)
         match answer.status:
             case 429:
-                return RateLimited(words, wait=_wait(answer))
+                return RateLimited(words, wait=_retry_after(answer))
             case 401:
                 return Unauthorized(words)
             case 403 if _EMPTY.search(said):
@@ -574,10 +574,10 @@ class Mastodon(Platform):
             case 400 | 422:
                 # Both are the server's own list of what it will not make: nothing was created.
                 return Rejected("; ".join((words, *(hint for about, hint in _HINTS if about.search(said)))))
-            case 503 if stage.data.get("software") == Software.GOTOSOCIAL and answer.wait() is not None:
+            case 503 if stage.data.get("software") == Software.GOTOSOCIAL and answer.retry_after() is not None:
                 # Its throttle, which stands before everything that makes a post:
                 # https://docs.gotosocial.org/en/latest/api/throttling/
-                return RateLimited(words, wait=answer.wait())
+                return RateLimited(words, wait=answer.retry_after())
             case _:
                 return OutcomeUnknown(words)
 
@@ -675,7 +675,7 @@ class Mastodon(Platform):
         """What an answer that is not what was asked for says of the account; no post depends on it."""
         words, said = self._words(answer), _said(answer)
         if answer.status == 429:
-            return RateLimited(words, wait=_wait(answer))
+            return RateLimited(words, wait=_retry_after(answer))
         # 422: the token belongs to an application and to no user.
         is_refused = answer.status in (403, 422) and (_AUTH.search(said) or "authenticated user" in said)
         if answer.status == 401 or is_refused or _is_login(answer):
@@ -908,7 +908,7 @@ def _elsewhere(answer: Answer) -> str | None:
     return found if is_other and re.fullmatch(r"https?://[\w.:-]{1,253}", found) else None
 
 
-def _wait(answer: Answer) -> timedelta:
+def _retry_after(answer: Answer) -> timedelta:
     """How long the server wants to be left alone, by its own clock.
 
     Mastodon sends `X-RateLimit-Reset` as ISO 8601 and no Retry-After; its windows are aligned to the clock, so that the
@@ -916,7 +916,7 @@ def _wait(answer: Answer) -> timedelta:
     """
     reset, now = _time(answer.headers.get("X-RateLimit-Reset", "")), _date(answer.headers.get("Date", ""))
     if reset is None or now is None:
-        return answer.wait() or _LIMITED_WAIT
+        return answer.retry_after() or _LIMITED_WAIT
     return min(max(reset - now, timedelta(seconds=1)), LONGEST_WAIT)
 
 

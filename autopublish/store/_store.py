@@ -401,7 +401,7 @@ class Store:
     def work(self) -> tuple[Work, ...]:
         """What each account has to do."""
         with self._database.read() as tx:
-            rows = tx.rows("work")
+            rows = tx.rows("accounts_with_work")
         return tuple(
             Work(
                 account=row["account"],
@@ -438,7 +438,7 @@ class Store:
         """What a dead process left in the middle of a call, with the open attempt of each."""
         found = []
         with self._database.read() as tx:
-            for row in tx.rows("deliveries_sending"):
+            for row in tx.rows("deliveries_left_sending"):
                 attempt = tx.row("attempt_open", delivery=row["id"])
                 if attempt is None:
                     raise StoreError(f"delivery {row['id'][:8]} is SENDING without an attempt: the store is damaged")

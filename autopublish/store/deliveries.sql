@@ -56,11 +56,11 @@ ORDER BY unclosed DESC, published, id LIMIT :most;
 SELECT * FROM deliveries WHERE state = 'VERIFYING' AND account = :account AND (look_at IS NULL OR look_at <= :now)
 ORDER BY COALESCE(look_at, 0), published, id;
 
--- name: deliveries_sending
+-- name: deliveries_left_sending
 -- What a dead process left in the middle of a call.
 SELECT * FROM deliveries WHERE state = 'SENDING' ORDER BY account, published, id;
 
--- name: work
+-- name: accounts_with_work
 -- For each account with something to do, when the first of it falls due.
 SELECT account, state, COUNT(*) AS n, MIN(CASE WHEN state = 'VERIFYING' THEN COALESCE(look_at, 0) ELSE due END) AS at
 FROM deliveries WHERE state IN ('READY', 'SENDING', 'VERIFYING') GROUP BY account, state;

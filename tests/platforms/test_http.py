@@ -199,7 +199,7 @@ DATE = "Tue, 24 Nov 2026 08:00:00 GMT"
     ],
 )
 def test_the_wait_that_is_asked_for_is_read_from(headers: Mapping[str, str], wait: timedelta | None) -> None:
-    assert given(429, headers=headers).wait() == wait
+    assert given(429, headers=headers).retry_after() == wait
 
 
 @pytest.mark.parametrize(
