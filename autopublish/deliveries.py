@@ -185,11 +185,6 @@ def route_again(
 # --- what may go -----------------------------------------------------------------------------------------------------
 
 
-def order(delivery: Delivery) -> tuple[bool, datetime, str]:
-    """The order within an account: what was ambiguous first, then oldest published first."""
-    return (not delivery.unclosed, delivery.published, delivery.id)
-
-
 def hold_burst(due: Iterable[Delivery], account: Account, now: datetime) -> tuple[Delivery, ...]:
     """The deliveries that the burst rule holds: all but the newest `burst` of those that nobody let through."""
     counted = [row for row in due if row.allowed_by is None and row.last_tried is None and not row.unclosed]
@@ -253,17 +248,7 @@ def check_claim(
     if delivery.frozen is not None and attempt is not None:
         until = resend_until(delivery, attempt, resolution)
         if until is not None and now >= until:
-            back = replace(
-                delivery,
-                state=State.VERIFYING,
-                unclosed=True,
-                look_at=now,
-                looks=0,
-                absences=0,
-                absent_at=None,
-                changed=now,
-            )
-            return Next(Step.CHANGED, back)
+            return Next(Step.CHANGED, _look_again(delivery, now))
         return Next(Step.SEND, delivery)
     if refusal is not None and not _by_person(delivery):
         stopped = replace(delivery, state=State.CANCELLED, reason=FILTERED + refusal, changed=now)
@@ -273,6 +258,20 @@ def check_claim(
         if now - since > account.max_age:
             return Next(Step.CHANGED, replace(delivery, state=State.HELD, reason="stale", changed=now))
     return Next(Step.LOOK if looks_first(delivery, first_seen, standing, resolution, now) else Step.SEND, delivery)
+
+
+def _look_again(delivery: Delivery, now: datetime) -> Delivery:
+    """What was proved does not hold any more: VERIFYING from the beginning."""
+    return replace(
+        delivery,
+        state=State.VERIFYING,
+        unclosed=True,
+        look_at=now,
+        looks=0,
+        absences=0,
+        absent_at=None,
+        changed=now,
+    )
 
 
 def _by_person(delivery: Delivery) -> bool:
@@ -288,7 +287,7 @@ def looks_first(
         return False
     last = max(first_seen, delivery.last_tried or first_seen)
     returned = standing.active_since > delivery.created
-    return returned or now - last > LOOK_FIRST_AFTER
+    return returned or rests_on_look(delivery) or now - last > LOOK_FIRST_AFTER
 
 
 def found_first(delivery: Delivery, receipt: Receipt, now: datetime) -> Delivery:
@@ -573,6 +572,50 @@ def _account_waits(standing: Standing, wait: timedelta, why: str, now: datetime)
     return replace(standing, not_before=now + wait, reason=reason)
 
 
+# --- a store that was put back from a copy ---------------------------------------------------------------------------
+
+#: Why a delivery is HELD that a store may know nothing newer of, and what it says while it is looked for first.
+RESTORED = "restored"
+_LOOKED_FOR = "restored: looked for before it is sent"
+
+
+def doubted(delivery: Delivery, now: datetime) -> Delivery | None:
+    """What would go by itself, in a store that may not know what was posted last; None: it does not go.
+
+    Without an attempt it is HELD; what rests on a proof that is older than the copy is looked up anew.
+    """
+    if delivery.state is not State.READY:
+        return None
+    if delivery.frozen is not None:
+        return _look_again(delivery, now)
+    return hold(delivery, "restored", now)
+
+
+def stopped(standing: Standing, why: str) -> Standing:
+    """SAFE_MODE, also where credentials are missing, which would end by itself; what a person paused stays PAUSED."""
+    if standing.state is AccountState.PAUSED:
+        return standing
+    return replace(standing, state=AccountState.SAFE_MODE, reason=why)
+
+
+def started(standing: Standing, now: datetime) -> Standing:
+    """ACTIVE again after SAFE_MODE; what waited is looked for before it is sent, where the network can be read."""
+    return unblock(standing, now) if standing.state is AccountState.SAFE_MODE else standing
+
+
+def released(delivery: Delivery, resolution: Resolution | None, now: datetime) -> Delivery | None:
+    """READY, to be looked for before it is sent; None: its network cannot tell, and it stays HELD."""
+    can_tell = resolution is not None and resolution.read_back in (ReadBack.STRONG, ReadBack.BY_KEY)
+    if delivery.state is not State.HELD or delivery.reason != RESTORED or delivery.occasion != "new" or not can_tell:
+        return None
+    return replace(delivery, state=State.READY, reason=_LOOKED_FOR, changed=now)
+
+
+def rests_on_look(delivery: Delivery) -> bool:
+    """Whether it may only be sent if a look saw that it is not there."""
+    return delivery.reason == _LOOKED_FOR
+
+
 # --- what is unknown -------------------------------------------------------------------------------------------------
 
 
@@ -778,7 +821,7 @@ def check_resume(standing: Standing) -> None:
         raise NotAllowed("it is ACTIVE: nothing stops it")
     if standing.state is AccountState.SAFE_MODE:
         reason = standing.reason or "no reason is known"
-        raise NotAllowed(f"it is in SAFE_MODE ({reason}), which this does not end; no command of this version does")
+        raise NotAllowed(f"it is in SAFE_MODE ({reason}): look at its network, then `autopublish go` ends that")
 
 
 def resume(
