@@ -8,11 +8,12 @@ Two verbs run it: **poll** a feed (feed to deliveries, one transaction) and **dr
 to receipts). `pipeline/__init__.py` draws the whole flow. Layers, each seeing only those below it:
 
     cli                                       what a person types
+    checks | daemon                           looks at all of it before trouble comes; stays and works by itself
     app                                       the only place where the concrete parts meet
     engines                                   what wakes the two verbs
     config | pipeline | logs
     feeds | media | platforms | store         edges: network, disk, libraries
-    disk | net                                what outlives a power loss; one way to talk to other machines
+    disk | net | redaction                    what outlives a power loss; one way to other machines; secrets by value
     articles | posts | cards | deliveries     core: values and `now` in, values out
     hashtags
     text

@@ -18,7 +18,7 @@ from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from threading import Condition, Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from autopublish import __version__
@@ -26,7 +26,7 @@ from autopublish.articles import alias_of_link, normalise_link
 from autopublish.config import Config, digest_of, load, resolve_secrets
 from autopublish.engines.local import Key, LocalEngine
 from autopublish.errors import ConfigError, FeedError, FeedUnreachable, Problem, StoreError
-from autopublish.models import Account, Article, Delivery, FeedSettings, Standing
+from autopublish.models import Account, AccountState, Article, Delivery, FeedSettings, Standing
 from autopublish.net import Client
 from autopublish.pipeline import (
     Changed,
@@ -39,7 +39,7 @@ from autopublish.pipeline import (
     posts_of_article,
     posts_of_feed,
 )
-from autopublish.store import Event, Store, open_store
+from autopublish.store import Event, Owner, Store, open_store, path_of
 
 if TYPE_CHECKING:
     from autopublish.media import Pictures
@@ -50,6 +50,8 @@ _STORE_LINE = re.compile(rb"^store:[ \t]*[\"']?(sqlite:///[^\s\"'#]+)", re.MULTI
 DEFAULT_STORE = "sqlite:///autopublish.db"
 #: A site as people write it, with what may follow.
 _SITE = re.compile(r"[\w-]+(?:\.[\w-]+)+(?::\d+)?(?:[/?]\S*)?")
+
+_Found = TypeVar("_Found")
 
 
 def now_utc() -> datetime:
@@ -93,6 +95,20 @@ class RunReport:
     stopped: bool = False
     #: The operator's, if the configuration had to be read.
     timezone: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gone:
+    """What `go` came to."""
+
+    #: They were in SAFE_MODE.
+    accounts: Sequence[str]
+    #: So many deliveries are looked for before they are sent.
+    released: int
+    #: So many stay HELD, since their networks cannot tell.
+    held: int
+    #: Feeds that were not read since: what their next poll finds is held, too.
+    unread: Sequence[str]
 
 
 def build(
@@ -168,8 +184,8 @@ class App:
         self._loading = Lock()
         self._clock = clock
         self._wait = wait
-        #: Each is used by the one thread that drains its account.
-        self._connections: dict[str, Connection] = {}
+        #: With what the configuration said; each is used by the one thread that drains its account.
+        self._connections: dict[str, tuple[Account, Connection]] = {}
 
     def close(self) -> None:
         """Close the store and every connection."""
@@ -199,7 +215,7 @@ class App:
     @cached_property
     def client(self) -> Client:
         """The one way to other machines."""
-        return Client(user_agent=_user_agent(self._config.contact if self._config else self.store.contact()))
+        return Client(user_agent=user_agent(self._config.contact if self._config else self.store.contact()))
 
     @cached_property
     def pictures(self) -> Pictures:
@@ -223,15 +239,15 @@ class App:
 
         settings, material = resolve_secrets(account, base=self.path.resolve().parent)
         fingerprint = self._fingerprint(material)
-        known = self._connections.get(account.name)
-        if known is not None and known.fingerprint == fingerprint:
+        configured, known = self._connections.get(account.name, (None, None))
+        if known is not None and known.fingerprint == fingerprint and configured == account:
             return known  # with its session: one login a process
         platform = platforms.load(account.platform)(
             settings,  # type: ignore[arg-type] # resolve_secrets keeps the class, which is the platform's own
             Http(self.client, allow_private=account.allow_private),
         )
         connection = Connection(platform=platform, fingerprint=fingerprint)
-        self._connections[account.name] = connection
+        self._connections[account.name] = (account, connection)
         return connection
 
     def _fingerprint(self, material: bytes) -> str:
@@ -262,11 +278,12 @@ class App:
         Raises:
             StoreBusy: another run is at work.
         """
-        with self.store.only_run(self._clock()):
-            is_new = self._config is not None and _mark_of(self.path, self._config.digest) != self.store.digest()
-            told = self._adopt()
+        with self.store.only_run(self._clock()), self.store.own("run", self._clock()) as owner:
+            self._check_store()
+            is_new = self._is_new()
+            told = (*self._adopt(), *self._watch_store())
             engine = LocalEngine(clock=self._clock, wait=self._wait)
-            pipeline = Pipeline(replace(self._parts(), wake=engine.wake), stopping=lambda: engine.is_stopping)
+            pipeline = self._pipeline(engine, owner)
             if watch is not None:
                 pipeline.journal.watch = watch
             engine.handlers.update(poll=pipeline.poll, drain=pipeline.drain)
@@ -283,9 +300,128 @@ class App:
                 if end is End.AT_ONCE:
                     raise
                 stopped = True
-            if "pictures" in self.__dict__:
-                self.pictures.forget(self.store.open_articles())
+            self._tidy()
+            told = (*told, *self._copy_store())
             return replace(self._report(pipeline, told, recovered), stopped=stopped)
+
+    # --- the store's care --------------------------------------------------------------------------------------------
+
+    def _check_store(self) -> None:
+        """The store was looked through once today, before anything is sent.
+
+        Raises:
+            StoreError: it is damaged.
+        """
+        now = self.now()
+        if self.store.note("checked") != f"{now:%Y-%m-%d}":
+            from autopublish.store import care
+
+            care.check_daily(self.store, now)
+
+    def _watch_store(self) -> tuple[str, ...]:
+        """Every account is in SAFE_MODE while the store may not know what was posted; gives what is new of that."""
+        if self.store.is_trusted():
+            return ()
+        from autopublish import deliveries
+
+        why = self.store.distrust(None, self.now(), doubted=deliveries.doubted, stopped=deliveries.stopped)
+        if why is None:
+            return ()
+        return (
+            (
+                f"{why}. Every account is in SAFE_MODE, and nothing is sent: what the feeds show now is held. Look at "
+                "the accounts, then `autopublish go` lets them go on"
+            ),
+        )
+
+    def _copy_store(self) -> tuple[str, ...]:
+        """The day has its copy of the store; gives why not."""
+        now = self.now()
+        if self.store.note("copied") == f"{now:%Y-%m-%d}":
+            return ()
+        from autopublish.store import care
+
+        words = care.keep_daily(self.store, now)
+        return (words,) if words else ()
+
+    def go(self, *, who: str) -> Gone:
+        """A person looked at the networks: no account is in SAFE_MODE, and what was held for that goes on if it can.
+
+        Raises:
+            NotAllowed: nothing is in SAFE_MODE.
+        """
+        from autopublish import deliveries
+        from autopublish.pipeline._parts import resolution_of
+
+        stopped = [one for one in self.store.standings().values() if one.state is AccountState.SAFE_MODE]
+        if not stopped and self.store.restored() is None:
+            raise deliveries.NotAllowed("nothing is in SAFE_MODE")
+        known = {name: resolution_of(one, self.describe(one)) for name, one in self.accounts.items()}
+        rows, unread = self.store.trust(
+            self.now(),
+            actor=who,
+            released=lambda row, now: deliveries.released(row, known.get(row.account), now),
+            started=deliveries.started,
+        )
+        held = sum(one.count for one in self.store.counts() if one.reason == deliveries.RESTORED)
+        return Gone(accounts=tuple(one.account for one in stopped), released=len(rows), held=held, unread=unread)
+
+    # --- daemon ------------------------------------------------------------------------------------------------------
+
+    def begin(self, engine: LocalEngine, owner: Owner) -> tuple[Pipeline, Sequence[str]]:
+        """The pipeline of a process that stays, once its configuration is in force and what a dead one left is settled.
+
+        Gives what is worth telling, too.
+
+        Raises:
+            ConfigError: the file was changed at this moment.
+            StoreError: the store is damaged.
+        """
+        _ = self.config  # what stays has it read, and never from the file of another moment
+        self._check_store()
+        is_new = self._is_new()
+        told = (*self._adopt(), *self._watch_store())
+        pipeline = self._pipeline(engine, owner)
+        pipeline.recover()
+        owner.give_all_back()
+        if is_new:
+            pipeline.check_secrets()
+        return pipeline, told
+
+    def reload(self) -> Sequence[str]:
+        """The configuration is the one in the file now; what runs keeps what it began with. Gives what is to be told.
+
+        Raises:
+            ConfigError: the file is wrong, or names another store; the old configuration is in force.
+        """
+        config = load(self.path)
+        if path_of(config.store).resolve() != self.store.path.resolve():
+            words = "another store is taken by a daemon that is started anew, not by one that is at work"
+            raise ConfigError(Problem(file=str(self.path), key="store", message=words))
+        with self._loading:
+            self._config = config
+        told = self._adopt()
+        self.__dict__["accounts"] = {account.name: account for account in config.accounts}
+        # With its connection, the secrets of an account that is gone are let go.
+        for name in self._connections.keys() - self.accounts.keys():
+            self._connections.pop(name, None)
+        self.client.user_agent = user_agent(config.contact)
+        return told
+
+    def care(self) -> Sequence[str]:
+        """What is to be done once a day is done today; gives what is worth telling.
+
+        Raises:
+            StoreError: the store is damaged.
+        """
+        self._check_store()
+        self._tidy()
+        return (*self._watch_store(), *self._copy_store())
+
+    def _tidy(self) -> None:
+        """No picture is left that only finished articles used."""
+        if "pictures" in self.__dict__:
+            self.pictures.forget(self.store.open_articles())
 
     # --- a person's decisions about accounts -------------------------------------------------------------------------
 
@@ -315,6 +451,8 @@ class App:
         from autopublish.pipeline._resume import resume
 
         configured = self.accounts.get(account)
+        if (why := self.store.restored()) is not None:
+            raise NotAllowed(f"{why}: look at its network, then `autopublish go` lets all accounts go on")
         if configured is None or configured.platform != self.store.standing(account).platform:
             words = "the configuration says something else of it now: `autopublish run` takes that over first"
             raise NotAllowed(words)
@@ -378,14 +516,21 @@ class App:
 
     def _adopt(self) -> Sequence[str]:
         """Take over the configuration if it was read because it is not the one that the store remembers."""
-        if self._config is None:
+        if self._config is None or not self._is_new():
             return ()
         config = self._config
         mark = _mark_of(self.path, config.digest)
-        if self.store.digest() == mark:
-            return ()
         events = self.store.adopt(config.feeds, config.accounts, digest=mark, now=self._clock())
         return _told(events)
+
+    def _is_new(self) -> bool:
+        """Whether the configuration was read, and is not the one that the store remembers."""
+        return self._config is not None and _mark_of(self.path, self._config.digest) != self.store.digest()
+
+    def _pipeline(self, engine: LocalEngine, owner: Owner) -> Pipeline:
+        """The pipeline that this engine wakes, for what is the owner's."""
+        parts = replace(self._parts(), wake=engine.wake, leases=owner)
+        return Pipeline(parts, stopping=lambda: engine.is_stopping)
 
     def _parts(self) -> Parts:
         return Parts(
@@ -467,14 +612,46 @@ def glance(
         FeedError: a feed cannot be read; names it.
     """
     config = load(path) if target is None or path.exists() else None
-    client = Client(user_agent=_user_agent(config.contact if config else None))
+    client = Client(user_agent=user_agent(config.contact if config else None))
     try:
         return _Glance(config=config, client=client, now=now_utc(), most=most, tell=tell).of(target)
     finally:
         client.close()
 
 
-def _user_agent(contact: str | None) -> str:
+def feed_of(site: str, *, allow_private: bool, tell: Callable[[str], None] = _silently) -> FeedSettings:
+    """The feed of a site, or the one whose address `site` is.
+
+    Raises:
+        ConfigError: `site` is no address.
+        FeedError: no feed was found, or the site does not answer.
+    """
+    return _with_glance(lambda glance: glance.find_feed(address_of(site, ())), tell, allow_private=allow_private)
+
+
+def newest_of(feed: FeedSettings, *, most: int) -> tuple[Previewed, ...]:
+    """The newest articles of a feed that nobody has configured yet, as posts on each platform.
+
+    Raises:
+        FeedError: it cannot be read.
+    """
+    return _with_glance(lambda glance: glance.newest(feed), _silently, allow_private=feed.allow_private, most=most)
+
+
+def _with_glance(
+    ask: Callable[[_Glance], _Found], tell: Callable[[str], None], *, allow_private: bool, most: int = 1
+) -> _Found:
+    """What `ask` gives, by no configuration."""
+    client = Client(user_agent=user_agent(None))
+    try:
+        return ask(
+            _Glance(config=None, client=client, now=now_utc(), most=most, tell=tell, allow_private=allow_private)
+        )
+    finally:
+        client.close()
+
+
+def user_agent(contact: str | None) -> str:
     """Who asks, and where the admin of a site finds the operator if the configuration says so."""
     return f"autopublish/{__version__} (+{contact})" if contact else f"autopublish/{__version__}"
 
@@ -488,6 +665,8 @@ class _Glance:
     now: datetime
     most: int
     tell: Callable[[str], None]
+    #: Any site may be in the operator's own network.
+    allow_private: bool = False
 
     @property
     def feeds(self) -> Sequence[FeedSettings]:
@@ -503,21 +682,22 @@ class _Glance:
         """What is shown of `target`; None: of every configured feed."""
         named = [feed for feed in self.feeds if target in (None, feed.name)]
         if target is not None and not named:
-            return self._at(_address_of(target, self.feeds))
-        return tuple(one for feed in named for one in self._newest(feed))
+            return self._at(address_of(target, self.feeds))
+        return tuple(one for feed in named for one in self.newest(feed))
 
     def _at(self, address: str) -> tuple[Previewed, ...]:
         known = next((feed for feed in self.feeds if feed.url == address), None)
         if known is not None:
-            return self._newest(known)
+            return self.newest(known)
         if (shown := self._article(address, self.feeds)) is not None:
             return (shown,)
-        found = self._find_feed(address)
+        found = self.find_feed(address)
         # A page of the site may be that of an article.
         shown = self._article(address, [found]) if found.url != address else None
-        return self._newest(found) if shown is None else (shown,)
+        return self.newest(found) if shown is None else (shown,)
 
-    def _newest(self, feed: FeedSettings) -> tuple[Previewed, ...]:
+    def newest(self, feed: FeedSettings) -> tuple[Previewed, ...]:
+        """The newest articles of one feed."""
         try:
             return posts_of_feed(
                 feed,
@@ -547,7 +727,7 @@ class _Glance:
         settings, _ = resolve_secrets(account, base=self.config.path.resolve().parent)
         return describe(replace(account, settings=settings), client)
 
-    def _find_feed(self, address: str) -> FeedSettings:
+    def find_feed(self, address: str) -> FeedSettings:
         """The feed at an address, or that of the site whose page it is."""
         url, is_private = address, self._may_be_private(address)
         if not address.lower().startswith("file:"):
@@ -565,10 +745,12 @@ class _Glance:
     def _may_be_private(self, address: str) -> bool:
         """Whether a configured feed of this host may be asked in the operator's own network."""
         host = urlsplit(address).netloc.lower()
-        return any(feed.allow_private and urlsplit(feed.url).netloc.lower() == host for feed in self.feeds)
+        return self.allow_private or any(
+            feed.allow_private and urlsplit(feed.url).netloc.lower() == host for feed in self.feeds
+        )
 
 
-def _address_of(target: str, feeds: Sequence[FeedSettings]) -> str:
+def address_of(target: str, feeds: Sequence[FeedSettings]) -> str:
     """The address that is meant by `target`, which no feed is called: that of a file, or of a site without `https://`.
 
     Raises:

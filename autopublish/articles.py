@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from urllib.parse import SplitResult, parse_qsl, quote, urlsplit
 
 from autopublish.models import Alias, AliasKind, Article, Document, Feed, FirstRun, Item, Novelty
@@ -124,6 +125,7 @@ class Identified:
 # --- names -----------------------------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=256)  # each step of a poll asks for the links of its few new items
 def normalise_link(url: str) -> str | None:
     """The part of `url` that names a page, equal for all ways to write it; None where it names no single page.
 
@@ -171,8 +173,8 @@ def _site(parts: SplitResult) -> str:
             host = host.encode("idna").decode("ascii")
         except UnicodeError:
             host = host.casefold()
-    host = f"[{host}]" if ":" in host else host
-    return host if parts.port in (None, 80, 443) else f"{host}:{parts.port}"
+    host, port = f"[{host}]" if ":" in host else host, parts.port
+    return host if port in (None, 80, 443) else f"{host}:{port}"
 
 
 def _host(url: str | None) -> str | None:
@@ -256,8 +258,8 @@ def _path(link: str) -> str:
 
 def _differ(items: Sequence[Item], rows: Sequence[int], others: Sequence[str | None]) -> bool:
     """Whether rows that agree in one name are several articles: the other name and the title both differ."""
-    # What lacks the other name cannot agree in it.
-    distinct = {other or str(row) for row, other in zip(rows, others, strict=True)}
+    # What lacks the other name cannot agree in it; its row stands for it, a number, which is no name.
+    distinct = {other or row for row, other in zip(rows, others, strict=True)}
     return len(distinct) > 1 and len({items[row].title for row in rows}) > 1
 
 

@@ -185,6 +185,11 @@ def route_again(
 # --- what may go -----------------------------------------------------------------------------------------------------
 
 
+def order(delivery: Delivery) -> tuple[bool, datetime, str]:
+    """The order within an account: what was ambiguous first, then oldest published first."""
+    return (not delivery.unclosed, delivery.published, delivery.id)
+
+
 def hold_burst(due: Iterable[Delivery], account: Account, now: datetime) -> tuple[Delivery, ...]:
     """The deliveries that the burst rule holds: all but the newest `burst` of those that nobody let through."""
     counted = [row for row in due if row.allowed_by is None and row.last_tried is None and not row.unclosed]
@@ -584,7 +589,8 @@ def doubted(delivery: Delivery, now: datetime) -> Delivery | None:
 
     Without an attempt it is HELD; what rests on a proof that is older than the copy is looked up anew.
     """
-    if delivery.state is not State.READY:
+    is_dead_link = delivery.state is State.HELD and delivery.reason == "dead link"
+    if delivery.state is not State.READY and not is_dead_link:
         return None
     if delivery.frozen is not None:
         return _look_again(delivery, now)

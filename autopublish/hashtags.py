@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from autopublish.models import HashtagRules
 
@@ -66,6 +67,7 @@ def hashtags(categories: Iterable[str], rules: HashtagRules, *, longest: int) ->
     return tuple(chosen.values())
 
 
+@lru_cache(maxsize=1024)  # a site has few categories
 def hashtag(name: str) -> str:
     """The hashtag that a name gives, without `#`: its words joined, each with a capital; nothing if it has no letter.
 

@@ -52,6 +52,9 @@ _PRIVATE_HEADERS: Final = frozenset({"authorization", "cookie", "proxy-authoriza
 _ENCODINGS: Final = "gzip, deflate"
 _SEND_LIMIT_BYTES: Final = 1_000_000
 
+DEADLINE_PASSED: Final = "deadline passed"
+_CUT_OFF: Final = "cut off, since the program ends"
+
 _NO_DELAY: Final = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 #: Closing aborts instead of lingering, and what stays unacknowledged for 30 s ends the connection: without both the
 #: kernel delivers a request long after the program gave it up or was killed. https://www.rfc-editor.org/rfc/rfc5482
@@ -107,7 +110,8 @@ class _Call:
         self.ends = ends
         self.allow_private = allow_private
         self.started = False
-        self.expired = False
+        #: Why we ended it, if we did.
+        self.ended: str | None = None
         self.reused = False
         self.answered = False
         self.finished = False
@@ -119,11 +123,11 @@ class _Call:
         """The seconds until the deadline, more than 0.
 
         Raises:
-            _Stopped: the deadline has passed.
+            _Stopped: the deadline has passed, or the call was ended.
         """
         left = self.ends - time.monotonic()
-        if left <= 0 or self.expired:
-            raise _Stopped("deadline passed")
+        if left <= 0 or self.ended:
+            raise _Stopped(self.ended or DEADLINE_PASSED)
         return left
 
     def attach(self, sock: socket.socket) -> None:
@@ -151,12 +155,12 @@ class _Call:
         self.seconds_left()
         self.started = True
 
-    def expire(self) -> None:
+    def end(self, why: str) -> None:
         """Reads and writes of the call end at once, unless it is over."""
         with self._lock:
             if self.finished:
                 return
-            self.expired = True
+            self.ended = self.ended or why
             if self._handle is not None:
                 with contextlib.suppress(OSError):
                     self._handle.shutdown(socket.SHUT_RDWR)
@@ -189,6 +193,13 @@ class _Watchdog:
             elif self._calls[0][2] is call:
                 self._changed.notify()
 
+    def end_all(self, why: str) -> None:
+        """Every call that runs ends at once."""
+        with self._changed:
+            running = [call for _, _, call in self._calls]
+        for call in running:
+            call.end(why)
+
     def close(self) -> None:
         """The thread has ended; the next `watch` starts another."""
         with self._changed:
@@ -199,7 +210,7 @@ class _Watchdog:
 
     def _run(self) -> None:
         while (call := self._next()) is not None:
-            call.expire()
+            call.end(DEADLINE_PASSED)
 
     def _next(self) -> _Call | None:
         """Wait for the next call whose deadline has passed; None when the watchdog was closed."""
@@ -616,7 +627,9 @@ class Client:
     """All calls of the process to the network; safe to share between threads."""
 
     def __init__(self, *, user_agent: str, ca_file: str | None = None) -> None:
-        self._user_agent = user_agent
+        #: Who asks, told with each request.
+        self.user_agent = user_agent
+        self._is_cut_off = False
         self._watchdog = _Watchdog()
         trust = _Trust(ca_file)
         self._kept = _Adapter(trust, {"http": _PlainPool, "https": _SecurePool}, (_NO_DELAY,))
@@ -701,6 +714,11 @@ class Client:
         ask = _Ask(method=method, url=url, headers=sent, body=body, limit_bytes=_SEND_LIMIT_BYTES)
         return _whole(self._exchange(self._once, ask, call))
 
+    def cut_off(self) -> None:
+        """Every call that runs ends at once, in an error that knows whether its first byte had left; none begins."""
+        self._is_cut_off = True
+        self._watchdog.end_all(_CUT_OFF)
+
     def close(self) -> None:
         """No idle connection and no thread is left."""
         self._kept.close()
@@ -730,13 +748,15 @@ class Client:
         try:
             request = self._prepare(ask)
             self._watchdog.watch(call)
+            if self._is_cut_off:
+                call.end(_CUT_OFF)
             left = call.seconds_left()
             raw: Any = adapter.send(request, stream=True, timeout=(min(CONNECT_SECONDS, left), left))
             call.answered = True
             with contextlib.closing(raw):
                 body, cut_short = _read(raw, ask.limit_bytes)
-            if call.expired:
-                raise _Stopped("deadline passed")
+            if call.ended:
+                raise _Stopped(call.ended)
             return Reply(
                 status=raw.status,
                 headers=raw.headers,
@@ -745,8 +765,8 @@ class Client:
                 cut_short=cut_short,
             )
         except _FAILURES as error:
-            over = call.expired or time.monotonic() >= call.ends
-            reason = "deadline passed" if over else _reason(error)
+            over = DEADLINE_PASSED if time.monotonic() >= call.ends else None
+            reason = call.ended or over or _reason(error)
             raise NetworkError(reason, started=call.started) from _cause(error)
         finally:
             _current.call = None
@@ -761,7 +781,7 @@ class Client:
         request = PreparedRequest()
         request.method = ask.method
         request.url = _checked(ask.url).url
-        request.headers = CaseInsensitiveDict({"User-Agent": self._user_agent, "Accept": "*/*", **ask.headers})
+        request.headers = CaseInsensitiveDict({"User-Agent": self.user_agent, "Accept": "*/*", **ask.headers})
         request.body = ask.body
         if ask.body is not None:
             request.headers["Content-Length"] = str(len(ask.body))

@@ -119,8 +119,7 @@ def compose(article: Article, account: Account, limits: TextLimits, *, picture: 
     """
     whole = _draft(article, account, limits)
     page = _Page(account.template, limits)
-    draft, shortened = page.fitted(whole)
-    rendered = page.render(draft)
+    rendered, shortened = page.fitted(whole)
     if not rendered.text:
         raise ComposeError("the post would be empty: the article has nothing of what the template shows")
     return Post(
@@ -172,20 +171,21 @@ class _Page:
         length = self._limits.measure(text, spans)
         return _Rendered(text=text, spans=spans, length=length, fits=self._limits.fits(text, spans))
 
-    def fitted(self, whole: _Draft) -> tuple[_Draft, tuple[str, ...]]:
-        """The draft that fits with the least taken away, and the names of what gave way.
+    def fitted(self, whole: _Draft) -> tuple[_Rendered, tuple[str, ...]]:
+        """The draft that fits with the least taken away, as it looks, and the names of what gave way.
 
         Raises:
             ComposeError: not even the link alone fits.
         """
-        draft = whole
+        draft, rendered = whole, self.render(whole)
         for step in (_shorten_text, _shorten_summary, _shorten_title_a_little, _drop_hashtags, _shorten_title):
-            if self._fits(draft):
+            if rendered.fits:
                 break
             draft = step(draft, whole, self._fits)
-        if not self._fits(draft):
-            raise ComposeError(self._too_long(draft))
-        return draft, tuple(self._what_gave_way(whole, draft))
+            rendered = self.render(draft)
+        if not rendered.fits:
+            raise ComposeError(self._too_long(rendered.length))
+        return rendered, tuple(self._what_gave_way(whole, draft))
 
     def _fits(self, draft: _Draft) -> bool:
         return self.render(draft).fits
@@ -199,9 +199,8 @@ class _Page:
         )
         return (name for name, before, after in pairs if before != after and name in self._used)
 
-    def _too_long(self, draft: _Draft) -> str:
+    def _too_long(self, length: int) -> str:
         room = f"{self._limits.length}" + (f", or {self._limits.size_bytes} bytes" if self._limits.size_bytes else "")
-        length = self.render(draft).length
         return f"with nothing left to shorten the post has a length of {length}; the network takes {room}"
 
 
@@ -613,7 +612,7 @@ def safe_link(link: str) -> str:
 def _refused(link: str) -> str | None:
     if len(link) > LINK_CAP:
         return f"it has {len(link)} characters"
-    if any(character in '\\<>"' or unicodedata.category(character)[0] in "CZ" for character in link):
+    if not link.isprintable() or any(character in link for character in ' \\<>"'):
         return "it holds blanks, controls or invisible characters, brackets, quotes or a backslash"
     try:
         parts = urlsplit(link)

@@ -383,7 +383,8 @@ _BREAKS = {
     "td": " ",
     "th": " ",
 }
-_RUN_OF_BREAKS = re.compile(r"[ \n\x1d\x1e]+")
+# Not a single blank, which stays as it is.
+_RUN_OF_BREAKS = re.compile(r" *[\n\x1d\x1e][ \n\x1d\x1e]*| {2,}")
 _DROPPED = {
     *("script", "style", "template", "noscript", "head", "title", "textarea", "select"),
     *("iframe", "object", "audio", "video", "svg", "math"),

@@ -313,13 +313,13 @@ def test_p02_a_platform_that_fails_in_an_unforeseen_way_stops_no_other_account(
     desk("accounts", "pause", "sky", "page")
 
     def fail(_: Bluesky) -> Identity:
-        raise ZeroDivisionError("with a secret in it")
+        raise ZeroDivisionError(pds.password[::-1])  # the log has the line, not what it comes to
 
     monkeypatch.setattr(Bluesky, "whoami", fail)
     said = desk("accounts", "resume", "sky", "page")
     assert (said.code, said.out) == (1, "page: goes on as News; 0 deliveries wait\n")
     assert "sky: left as it was: the program failed during the call: ZeroDivisionError" in said.err
-    assert "secret" not in said.err
+    assert pds.password[::-1] not in said.err
     assert standing(desk, "sky").state is AccountState.PAUSED
 
 

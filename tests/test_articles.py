@@ -269,6 +269,13 @@ THREE = item("g", C, "Three", published=NOW - HOUR)
 
 
 @pytest.mark.fault("F21")
+def test_f21_a_guid_that_is_the_number_of_a_row_is_not_taken_for_that_of_the_item_in_it() -> None:
+    items = item("1", A, "T"), item(None, A, "U")
+    found = candidates(Document(title="S", items=items), feed_named())
+    assert [one.alone for one in found] == [False, False]
+
+
+@pytest.mark.fault("F21")
 @pytest.mark.parametrize(
     "documents",
     [

@@ -366,7 +366,7 @@ def test_what_happens_is_logged_to_stderr_when_asked_for(desk: Desk) -> None:
     begin(desk)
     desk.show("one")
     said = desk.process("-v", "run")
-    assert "INFO delivery changed: state=POSTED account=page" in said.err
+    assert "INFO delivery changed state=POSTED account=page" in said.err
     assert "INFO" not in said.out
 
 
@@ -451,7 +451,10 @@ def in_place_of_a_folder(desk: Desk) -> None:
 
 
 WRONG = {
-    "missing-file": (lambda desk: desk.file.unlink(), r"autopublish.yaml: there is no such file; copy .* or name"),
+    "missing-file": (
+        lambda desk: desk.file.unlink(),
+        r"autopublish.yaml: there is no such file; `autopublish init` makes one, or name",
+    ),
     "bad-yaml": (edited("url: ./feed.xml", "url: [./feed.xml"), r"autopublish.yaml:\d+:\d+: .+"),
     "unknown-key": (edited("    url:", "    ulr: x\n    url:"), r'yaml:3:5: feeds.news.ulr: unknown key; .*"url"'),
     "duplicate-key": (
@@ -1280,6 +1283,7 @@ KEYS = {
         "accounts": {"account", "platform", "state", "reason", "not_before", "identity"},
         "deliveries": {"account", "state", "reason", "count"},
     },
+    "status --check": {"": {"well", "last_tick", "problems"}},
     "why one": {
         "": {"article", "title", "published", "first_seen", "feeds", "accounts"},
         "accounts": {"account", "state", "reason", "url", "delivery", "due"},
@@ -1292,6 +1296,11 @@ KEYS = {
     },
     "accounts list": {
         "": {"account", "platform", "state", "reason", "not_before", "identity", "posted", "waiting"},
+    },
+    "check": {"": {"good", "findings"}, "findings": {"subject", "name", "verdict", "words", "remedy"}},
+    "db check": {
+        "": {"store", "problems", "counts"},
+        "counts": {"feeds", "articles", "aliases", "deliveries", "attempts", "events"},
     },
     "config check": {"": {"file", "feeds", "accounts", "warnings", "secrets"}},
     "platforms": {"": {"platform", "about"}},

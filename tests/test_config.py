@@ -156,9 +156,7 @@ def account_of(loaded: Config) -> Account:
 def test_a_missing_file_is_named_with_the_remedy(tmp_path: Path) -> None:
     path = tmp_path / "nowhere.yaml"
     for action in (load, digest_of):
-        with pytest.raises(
-            ConfigError, match=f"{path}: there is no such file; copy config/autopublish.yaml there and change it"
-        ):
+        with pytest.raises(ConfigError, match=f"{path}: there is no such file; `autopublish init` makes one"):
             action(path)
 
 

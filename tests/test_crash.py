@@ -6,6 +6,7 @@ import inspect
 import io
 import os
 import random
+import shutil
 import signal
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -69,6 +70,8 @@ NOT_CROSSED = {
     "keep_note": "the salt of the fingerprints: written once, whole, before anything depends on it",
     "host_told_to_wait": "without it one request comes early, and the host says it again",
     "rule": "a person's decision, not a run's: whole or not at all, and the person who sees no answer repeats it",
+    "trust": "a person's decision, as `rule`",
+    "distrust": "begun anew by the next run as long as the marker was not written after it",
 }
 
 
@@ -368,6 +371,7 @@ def test_f03_killed_before_the_articles_are_saved_the_old_validators_are_sent_an
     shadow = folder / "shadow"
     shadow.mkdir()
     (shadow / "autopublish.db").write_bytes(world.store_path.read_bytes())
+    shutil.copytree(world.store_path.with_name("autopublish.db.d"), shadow / "autopublish.db.d")
     dry = replace(world.setup(), store=shadow / "autopublish.db")
     assert child.end_of(child.start(dry, log)) == 0
     network.open("strong")

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from time import process_time
 
@@ -524,6 +525,125 @@ def test_a_wait_costs_no_processor_time() -> None:
     before = process_time()
     engine.run_until_over(lambda: None)
     assert process_time() - before < 0.2
+
+
+# --- a daemon's ------------------------------------------------------------------------------------------------------
+
+BEAT = ("reconcile", "")
+
+
+@contextmanager
+def at_work(engine: LocalEngine, *, every_seconds: float = 60.0) -> Iterator[None]:
+    """The engine works as a daemon's does, in a thread of its own, and has ended in the end."""
+    thread = threading.Thread(target=engine.run_until_stopped, args=(BEAT,), kwargs={"every_seconds": every_seconds})
+    thread.start()
+    try:
+        yield
+    finally:
+        engine.stop()
+        thread.join(PATIENCE_SECONDS)
+        assert not thread.is_alive(), "it does not stop"
+
+
+def test_what_finds_work_is_called_at_once_and_again_and_again() -> None:
+    beats = Calls()
+    with at_work(engine_of(reconcile=beats), every_seconds=0.01):
+        wait_until(lambda: beats.count[""] >= 3)
+
+
+def test_what_is_woken_meanwhile_is_called_without_a_wait_for_the_next_beat() -> None:
+    calls = Calls()
+    engine = engine_of(reconcile=Calls(), drain=calls)
+    with at_work(engine):
+        engine.wake("drain", "now")
+        wait_until(lambda: calls.count["now"] == 1)
+        engine.wake("drain", "soon", datetime.now(UTC) + timedelta(milliseconds=50))
+        wait_until(lambda: calls.count["soon"] == 1)
+
+
+def test_of_two_later_times_each_is_kept_by_one_alarm() -> None:
+    calls = Calls()
+    engine = engine_of(reconcile=Calls(), drain=calls)
+    with at_work(engine):
+        engine.wake("drain", "second", datetime.now(UTC) + timedelta(milliseconds=120))
+        engine.wake("drain", "first", datetime.now(UTC) + timedelta(milliseconds=40))
+        wait_until(lambda: len(calls.order) == 2)
+    assert calls.order == ["first", "second"]
+
+
+@pytest.mark.fault("P03")
+def test_p03_a_stuck_key_holds_up_neither_the_beat_nor_what_falls_due() -> None:
+    beats, calls, over = Calls(), Calls(), threading.Event()
+
+    def drain(key: str) -> None:
+        if key == "stuck":
+            passed(over)
+        calls(key)
+
+    engine = engine_of(reconcile=beats, drain=drain)
+    engine.wake("drain", "stuck")
+    with at_work(engine, every_seconds=0.01):
+        engine.wake("drain", "due", datetime.now(UTC) + timedelta(milliseconds=20))
+        wait_until(lambda: calls.count["due"] == 1 and beats.count[""] >= 3)
+        assert calls.count["stuck"] == 0
+        over.set()
+
+
+@pytest.mark.fault("C01")
+def test_c01_a_clock_that_jumps_back_a_day_does_not_stop_the_beat() -> None:
+    time, beats = Time(), Calls()
+    engine = LocalEngine(clock=time)
+    engine.handlers.update(reconcile=beats, drain=Calls())
+    with at_work(engine, every_seconds=0.01):
+        engine.wake("drain", "later", in_seconds(3600))
+        wait_until(lambda: beats.count[""] >= 2)
+        time.now -= timedelta(days=1)
+        seen = beats.count[""]
+        wait_until(lambda: beats.count[""] >= seen + 3)
+
+
+@pytest.mark.fault("P01")
+def test_p01_who_is_stopped_lets_what_runs_end_and_begins_nothing_more() -> None:
+    begun, over, calls = threading.Event(), threading.Event(), Calls()
+
+    def drain(key: str) -> None:
+        if key == "runs":
+            begun.set()
+            passed(over)
+        calls(key)
+
+    engine = engine_of(threads=1, reconcile=Calls(), drain=drain)
+    thread = threading.Thread(target=engine.run_until_stopped, args=(BEAT,))
+    thread.start()
+    engine.wake("drain", "runs")
+    passed(begun)
+    engine.wake("drain", "waits")
+    engine.stop()
+    assert engine.is_stopping
+    thread.join(0.1)
+    assert thread.is_alive(), "it waits for what runs"
+    over.set()
+    thread.join(PATIENCE_SECONDS)
+    assert (calls.order, thread.is_alive()) == (["runs"], False)
+
+
+def test_an_exception_ends_a_daemons_engine_too() -> None:
+    def drain(key: str) -> None:
+        raise Bug(key)
+
+    engine = engine_of(reconcile=lambda _: engine.wake("drain", "bad"), drain=drain)
+    with pytest.raises(Bug, match="bad"):
+        engine.run_until_stopped(BEAT)
+
+
+def test_no_thread_of_a_daemons_engine_is_left_behind() -> None:
+    before, beats = threading.active_count(), Calls()
+    engine = engine_of(reconcile=beats)
+    with at_work(engine):
+        wait_until(lambda: beats.count[""] == 1)
+        engine.wake("reconcile", "", datetime.now(UTC) + timedelta(milliseconds=10))
+        wait_until(lambda: beats.count[""] == 2)
+    assert threading.active_count() == before
 
 
 IDLE_RUN = """

@@ -968,3 +968,26 @@ def test_a_refused_header_is_not_quoted(client: Client) -> None:
     with Wire(never_played) as wire, pytest.raises(NetworkError) as caught:
         client.send("POST", wire.url, headers={"Authorization": f"Bearer {TOKEN}\n{TOKEN}"}, allow_private=True)
     assert TOKEN not in "".join(traceback.format_exception(caught.value))
+
+
+# --- cut off ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.fault("P01")
+def test_p01_a_client_that_is_cut_off_ends_what_runs_and_begins_nothing(client: Client) -> None:
+    def cut_off_once_it_is_read(peer: Peer) -> None:
+        peer.read_request()
+        client.cut_off()
+        peer.read(1)
+
+    with Wire(cut_off_once_it_is_read) as wire:
+        begun = time.monotonic()
+        with pytest.raises(NetworkError, match="cut off, since the program ends") as running:
+            client.send("POST", wire.url, body=b"small", deadline=LATE, allow_private=True)
+        with pytest.raises(NetworkError, match="cut off, since the program ends") as later:
+            client.send("POST", wire.url, body=b"small", deadline=LATE, allow_private=True)
+        with pytest.raises(NetworkError, match="cut off, since the program ends"):
+            client.get(wire.url, limit_bytes=1000, allow_private=True)
+    assert (running.value.started, later.value.started) == (True, False)
+    assert time.monotonic() - begun < 5
+    assert len(wire.requests) == 1

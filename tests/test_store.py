@@ -311,7 +311,7 @@ def test_what_is_committed_survives_a_power_loss(database: Database) -> None:
 # --- opening ---------------------------------------------------------------------------------------------------------
 
 TABLES = {
-    "meta", "feeds", "hosts", "articles", "aliases", "traces", "accounts", "deliveries", "attempts", "events",
+    "meta", "feeds", "hosts", "articles", "aliases", "traces", "accounts", "deliveries", "attempts", "events", "leases",
 }  # fmt: skip
 
 
@@ -1673,13 +1673,20 @@ SCANS = {
     "feeds_all": "once, when the configuration changed",
     "feed_first": "goes through the feeds until the first that is named",
     "feeds_configured": "all of them are wanted, once a round",
+    "feed_ids": "all of them are wanted, once a round",
     "feeds_release": "once, when the configuration changed",
+    "leases_give_back": "at most one for each feed and account, at the end of a process",
     "hosts_waiting": "the few hosts that ever told us to wait, once a round",
     "articles_count": "for a person who asks for the status",
     "articles_like": "for a person who knows a part of a link",
     "articles_newest": "for a person who asks for the status",
     "deliveries_count": "for a person who asks for the status",
     "deliveries_newest": "for a person who lists all",
+    "check_deliveries": "for a person who checks the store",
+    "check_attempts": "for a person who checks the store",
+    "check_aliases": "for a person who checks the store",
+    "check_frozen": "for a person who checks the store",
+    "care_counts": "for a person who checks the store",
 }
 
 
@@ -1692,6 +1699,14 @@ def scanning(store: Store, sql: str) -> bool:
 
 def test_no_statement_goes_through_a_table_that_grows_unless_a_person_asks(store: Store) -> None:
     assert {name for name, sql in statements().items() if scanning(store, sql)} == set(SCANS)
+
+
+def test_the_next_of_many_due_deliveries_is_found_without_sorting_them(store: Store) -> None:
+    with closing(sqlite3.connect(store.path)) as connection:
+        sql = statements()["deliveries_ready"]
+        values = dict.fromkeys(re.findall(r":(\w+)", sql), 1)
+        plan = [detail for *_, detail in connection.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
+    assert plan == ["SEARCH deliveries USING INDEX deliveries_work (state=? AND account=?)"]
 
 
 def test_what_is_held_for_a_dead_link_is_found_without_a_look_at_what_is_held_for_other_reasons(store: Store) -> None:

@@ -6,7 +6,7 @@ import functools
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ import click
 
 from autopublish.errors import ConfigError, FeedError, StoreBusy, StoreError
 from autopublish.models import AccountState, Delivery, Standing, State
+from autopublish.redaction import redact
 
 #: Done, something failed, wrong usage or configuration.
 DONE, FAILED, WRONG = 0, 1, 2
@@ -102,12 +103,24 @@ def refuse(words: str) -> NoReturn:
 
 
 def print_json(document: object) -> None:
-    """Data for machines goes to stdout."""
-    click.echo(json.dumps(document, ensure_ascii=False, indent=2))
+    """Data for machines goes to stdout, without secrets."""
+    click.echo(json.dumps(_redacted(document), ensure_ascii=False, indent=2))
+
+
+def _redacted(document: object) -> object:
+    """The document without secrets in its texts; each is searched alone, so that it stays JSON."""
+    if isinstance(document, str):
+        return redact(document)
+    if isinstance(document, Mapping):
+        return {key: _redacted(value) for key, value in document.items()}
+    if isinstance(document, list | tuple):
+        return [_redacted(value) for value in document]
+    return document
 
 
 def plain(text: str) -> str:
-    """Text without characters that steer a terminal; line breaks and the joiners of emoji stay."""
+    """Text without secrets and characters that steer a terminal; line breaks and the joiners of emoji stay."""
+    text = redact(text)
     return "".join(char if char.isprintable() or char in "\n\u200c\u200d" else " " for char in text)
 
 

@@ -18,7 +18,7 @@ from autopublish.cli._common import in_words, json_option, print_json, refuse, t
 def platforms(name: str | None, *, as_json: bool) -> None:
     """List the platforms, or show the page of one: credentials, what is posted, what happens on an unknown outcome."""
     if name is None:
-        rows = [(each, _about(each)) for each in known.available()]
+        rows = [(each, about(each)) for each in known.available()]
         if as_json:
             print_json([{"platform": each, "about": about} for each, about in rows])
         else:
@@ -34,7 +34,7 @@ def platforms(name: str | None, *, as_json: bool) -> None:
         click.echo(page)
 
 
-def _about(name: str) -> str:
+def about(name: str) -> str:
     """The first line of its page; one of an outside package that does not load hides no other."""
     try:
         return _page(name).partition("\n")[0]

@@ -44,7 +44,7 @@ def preview(target: str | None, config: Path, most: int, *, as_json: bool) -> No
         print_json([_document(one) for one in shown])
         return
     for one in shown:
-        _show(one)
+        show(one)
 
 
 def _document(one: Previewed) -> dict[str, object]:
@@ -71,7 +71,8 @@ def _draft(draft: Draft) -> dict[str, object]:
     }
 
 
-def _show(one: Previewed) -> None:
+def show(one: Previewed) -> None:
+    """One article and its posts."""
     click.secho(plain(one.article.title or one.article.link or "(without title)"), bold=True)
     for draft in one.drafts:
         if draft.post is None:

@@ -29,6 +29,7 @@ from autopublish.cli._common import (
 )
 from autopublish.errors import StoreBusy
 from autopublish.models import AccountState, State
+from autopublish.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -53,6 +54,8 @@ def run(config: Path, *, due: bool, wait: bool, as_json: bool) -> None:
     """Poll the feeds, post what is due, look at what is unknown, then stop.
 
     In a pipe only what changed or newly needs a person is printed, so that cron mails nothing else.
+
+    Beside a daemon it works on what that does not work on at this moment.
 
     With --wait the feeds are polled once; then it waits for what goes on by itself (a delay, a rate window, a network
     that is away, an outcome to be looked up) and works on it when its time has come. All that while other runs on this
@@ -221,6 +224,8 @@ def _cell(changed: Changed, zone: ZoneInfo | None) -> str:
 
 
 def _cut(text: str, most: int) -> str:
+    # Half a secret would not be found any more.
+    text = redact(text)
     return text if len(text) <= most else text[: most - 1].rstrip() + "…"
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from contextlib import closing
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -24,6 +25,8 @@ from autopublish.cli._common import (
     state_in_words,
     table,
 )
+from autopublish.cli._health import LAST_TICK, age_in_words, problems, tick_of
+from autopublish.errors import ConfigError, StoreError
 from autopublish.models import Article, Delivery, State
 
 if TYPE_CHECKING:
@@ -34,10 +37,19 @@ _WAITS_FOR_PERSON = (State.HELD, State.NEEDS_REVIEW, State.REJECTED)
 
 @click.command()
 @config_option
+@click.option("--check", is_flag=True, help="Say in one line whether the program does its work; 1 if it does not.")
 @json_option
 @in_words
-def status(config: Path, *, as_json: bool) -> None:
-    """Show feeds, accounts, what waits and what needs a person."""
+def status(config: Path, *, check: bool, as_json: bool) -> None:
+    """Show feeds, accounts, what waits and what needs a person.
+
+    With --check it ends with 1 if the daemon has not ticked for 3 minutes, or, where there is none, if nothing runs any
+    more; if a feed failed three times in a row or is gone; if an account is AUTH_BLOCKED or in SAFE_MODE; and if the
+    configuration or the store cannot be read.
+    """
+    if check:
+        _check(config, as_json=as_json)
+        return
     app = look(config)
     try:
         if as_json:
@@ -46,6 +58,29 @@ def status(config: Path, *, as_json: bool) -> None:
             _show(app)
     finally:
         app.close()
+
+
+def _check(config: Path, *, as_json: bool) -> None:
+    """Tell whether the program is well.
+
+    Raises:
+        SystemExit: it is not.
+    """
+    tick: datetime | None = None
+    try:
+        with closing(look(config)) as app:
+            now, tick = app.now(), tick_of(app.store.note(LAST_TICK))
+            found = problems(app.store.feeds(), app.store.standings().values(), tick=tick, now=now)
+    except (ConfigError, StoreError, ValueError) as error:
+        found = (str(error),)
+    if as_json:
+        print_json({"well": not found, "last_tick": tick.isoformat() if tick else None, "problems": list(found)})
+    else:
+        words = "; ".join(found).replace("\n", "; ")
+        ticked = f", last tick {age_in_words(max(now - tick, timedelta(0)))} ago" if tick and not found else ""
+        click.echo(plain(f"not well: {words}" if found else f"well{ticked}"))
+    if found:
+        raise SystemExit(FAILED)
 
 
 def _document(app: App) -> dict[str, object]:

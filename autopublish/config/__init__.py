@@ -95,8 +95,7 @@ def _read(path: Path) -> bytes:
         raise ConfigError(
             Problem(
                 file=str(path),
-                message="there is no such file; copy config/autopublish.yaml there and change it, "
-                "or name another with --config",
+                message="there is no such file; `autopublish init` makes one, or name another with --config",
             )
         ) from None
     except OSError as error:

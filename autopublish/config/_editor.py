@@ -150,7 +150,7 @@ def _told(schema: dict[str, Any], model: type[BaseModel] | None) -> dict[str, An
     """The schema with what the comments in the code say of each key."""
     if model is None:
         return schema
-    words = _comments(model)
+    words = comments(model)
     for name, field in model.model_fields.items():
         own = schema["properties"][field.alias or name]
         if name in words:
@@ -169,7 +169,7 @@ def _plain(value: Any) -> Any:
     return {key: _plain(part) for key, part in value.items() if key != "title" or not isinstance(part, str)}
 
 
-def _comments(model: type[BaseModel]) -> dict[str, str]:
+def comments(model: type[BaseModel]) -> dict[str, str]:
     """What the `#:` comments above the keys of a model say; nothing where there is no source to read."""
     found: dict[str, str] = {}
     for one in reversed([one for one in model.__mro__ if issubclass(one, BaseModel) and one is not BaseModel]):
@@ -225,11 +225,11 @@ class _Generator(GenerateJsonSchema):
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
         """With the default as one would write it, if one can."""
         inner = self.generate_inner(schema["schema"])
-        default = _written(schema.get("default"))
+        default = written(schema.get("default"))
         return inner if default is None else {**inner, "default": default}
 
 
-def _written(value: object) -> object:
+def written(value: object) -> object:
     """A default as it stands in a file; None if it is not to be written."""
     match value:
         case timedelta():
@@ -241,7 +241,7 @@ def _written(value: object) -> object:
         case Enum():
             return value.value
         case tuple():
-            return [_written(part) for part in value] or None
+            return [written(part) for part in value] or None
         case str() | bool() | int() | float():
             return value
         case AnyUrl() | Path():

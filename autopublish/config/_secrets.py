@@ -20,6 +20,7 @@ from autopublish.config._report import Path as KeyPath
 from autopublish.config._report import Report, key_of, models_in
 from autopublish.config._yaml import Node
 from autopublish.errors import SecretError
+from autopublish.redaction import redact
 
 #: Stands in for what must not reach pydantic, whose errors could quote it.
 PLACEHOLDER = "env:REFERENCE"
@@ -138,19 +139,26 @@ def resolve(settings: BaseModel, account: str, *, base: Path) -> tuple[BaseModel
     """The settings with the values of their secrets, and bytes that change when the credentials do.
 
     The bytes hold the secrets and what else the file says of this login, so that a corrected user name counts as well;
-    only a digest of them may be kept.
+    only a digest of them may be kept. As long as the settings live, what is logged, printed or kept is searched for the
+    values.
 
     Raises:
         SecretError: a secret is missing, empty or a sample; names the reference and the remedy.
     """
 
+    found: list[str] = []
+
     def follow(value: object, path: KeyPath) -> object:
-        return SecretStr(_follow(value, ("accounts", account, *path), base)) if isinstance(value, SecretStr) else value
+        if not isinstance(value, SecretStr):
+            return value
+        found.append(_follow(value, ("accounts", account, *path), base))
+        return SecretStr(found[-1])
 
     resolved = transform(settings, follow)
     assert isinstance(resolved, BaseModel)
     said = transform(resolved, lambda value, _: reveal(value))
     assert isinstance(said, BaseModel)
+    redact.know(resolved, found)
     written = said.model_dump(include=settings.model_fields_set, warnings=False)
     return resolved, json.dumps(written, sort_keys=True, default=str).encode()
 

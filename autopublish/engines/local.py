@@ -3,6 +3,9 @@
 A key woken while it is being worked on is called once more afterwards. A stuck account or feed holds one thread and
 delays no other. What is woken for a later time is called then, if the engine still runs; it may be called too early or
 once too often, and what is called finds out what there is to do.
+
+A run works until all is quiet, or until nothing is left to wait for. A daemon works until it is stopped: APScheduler
+wakes it at the earliest due time, and once a minute it calls what finds the work that no wake-up told of.
 """
 
 from __future__ import annotations
@@ -11,6 +14,10 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime
 from threading import Condition
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from autopublish.engines._alarm import Alarm
 
 #: Verbs that may be broken off anywhere and only be repeated.
 REPEATABLE = frozenset({"poll"})
@@ -55,15 +62,18 @@ class LocalEngine:
         #: How many handlers are at work now.
         self._begun = 0
         self._failure: BaseException | None = None
+        self._is_stopped = False
         #: Called whenever all is quiet; None: then the work is over.
         self._when_quiet: Callable[[], None] | None = None
+        #: Called for what must be looked at again and again while a daemon works.
+        self._beat: _Beat | None = None
         # Re-entrant: an interrupt may come while this very thread holds it.
         self._changed = Condition()
 
     @property
     def is_stopping(self) -> bool:
-        """Whether a handler raised or the program was interrupted: nothing new is begun."""
-        return self._failure is not None
+        """Whether a handler raised, or the engine was interrupted or stopped: nothing new is begun."""
+        return self._failure is not None or self._is_stopped
 
     @property
     def later(self) -> dict[Key, datetime]:
@@ -119,6 +129,35 @@ class LocalEngine:
         finally:
             self._when_quiet = None
 
+    def run_until_stopped(self, reconcile: Key, *, every_seconds: float = MOST_WAIT_SECONDS) -> None:
+        """Work until `stop`, for what is woken now and for later; what runs then has ended.
+
+        `reconcile` is called at once and then again and again, by a clock that does not jump: it wakes what is to be
+        done by now, whatever became of the wake-ups.
+
+        Raises:
+            BaseException: as `run_until_quiet`.
+        """
+        from autopublish.engines._alarm import Alarm
+
+        self._beat = _Beat(reconcile, every_seconds, Alarm(self._ring))
+        self._beat.alarm.start()
+        try:
+            self._run_in_threads()
+        finally:
+            self._beat.alarm.stop()
+            self._beat = None
+
+    def stop(self) -> None:
+        """Nothing new is begun; `run_until_stopped` returns once what runs has ended."""
+        with self._changed:
+            self._is_stopped = True
+            self._changed.notify_all()
+
+    def _ring(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
     def _run_in_threads(self) -> None:
         from concurrent.futures import ThreadPoolExecutor
 
@@ -149,7 +188,7 @@ class LocalEngine:
         with self._changed:
             while True:
                 self._bring_up_what_is_due()
-                if self._queue and self._failure is None and self._is_short_of_threads():
+                if self._queue and not self.is_stopping and self._is_short_of_threads():
                     self._workers += 1
                     submit(self._take_from_queue)
                 if self._workers:
@@ -168,7 +207,7 @@ class LocalEngine:
         """Call what is woken, one key after the other, until the queue is empty."""
         while True:
             with self._changed:
-                if not self._queue or self._failure is not None:
+                if not self._queue or self.is_stopping:
                     self._workers -= 1
                     self._changed.notify_all()
                     return
@@ -176,6 +215,8 @@ class LocalEngine:
             self._call(job)
 
     def _bring_up_what_is_due(self) -> None:
+        if self._beat is not None and self._beat.is_due():
+            self.wake(*self._beat.job)
         if not self._later:
             return
         now = self._clock()
@@ -185,15 +226,22 @@ class LocalEngine:
 
     def _goes_on(self) -> bool:
         """Whether anything is left to do or to wait for, now that nothing runs."""
-        if self._failure is not None or self._when_quiet is None:
+        if self.is_stopping:
+            return False
+        if self._beat is not None:
+            return True
+        if self._when_quiet is None:
             return False
         self._when_quiet()
         return bool(self._queue or self._later)
 
     def _pause(self) -> None:
         """Until something ends, is woken, falls due, or lasts so long that a thread more is of use."""
-        if self._workers and self._queue and self._workers < self._threads:
+        if self._workers and self._queue and self._workers < self._threads and not self.is_stopping:
             self._changed.wait(SLOW_SECONDS)
+        elif self._beat is not None:
+            self._beat.alarm.set(min(self._later.values(), default=None))
+            self._changed.wait(self._beat.seconds_left())
         elif not self._later:
             self._changed.wait()
         elif (seconds := (min(self._later.values()) - self._clock()).total_seconds()) > 0:
@@ -221,10 +269,31 @@ class LocalEngine:
                 if job in self._again:
                     self._again.discard(job)
                     self._queue.setdefault(job)
-                if self._failure is not None:
+                if self.is_stopping:
                     self._changed.notify_all()
 
     def _fail(self, error: BaseException) -> None:
         """Nothing new is begun; the first error is the one that is raised."""
         with self._changed:
             self._failure = self._failure or error
+
+
+class _Beat:
+    """What a daemon calls again and again, when next, and the alarm for what is due earlier."""
+
+    def __init__(self, job: Key, every_seconds: float, alarm: Alarm) -> None:
+        self.job = job
+        self.alarm = alarm
+        self._every_seconds = every_seconds
+        self._next = time.monotonic()
+
+    def is_due(self) -> bool:
+        """Whether its time has come; then the next one is so much later."""
+        if time.monotonic() < self._next:
+            return False
+        self._next = time.monotonic() + self._every_seconds
+        return True
+
+    def seconds_left(self) -> float:
+        """The seconds until its time comes."""
+        return max(self._next - time.monotonic(), 0.0)

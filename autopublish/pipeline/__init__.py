@@ -19,7 +19,7 @@
 with `Parts`; it knows no configuration file, no command and no platform's name.
 """
 
-from autopublish.pipeline._parts import Changed, Connection, Parts, Polled, Trouble
+from autopublish.pipeline._parts import Changed, Connection, Parts, Polled, Trouble, tell_bug
 from autopublish.pipeline._pipeline import Pipeline
 from autopublish.pipeline._preview import Draft, Previewed, posts_of_article, posts_of_feed
 
@@ -34,4 +34,5 @@ __all__ = [
     "Trouble",
     "posts_of_article",
     "posts_of_feed",
+    "tell_bug",
 ]

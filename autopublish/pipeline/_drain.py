@@ -49,7 +49,7 @@ from autopublish.models import (
     State,
 )
 from autopublish.pipeline._links import Links
-from autopublish.pipeline._parts import Journal, Parts, Trouble, resolution_of, tell_bug
+from autopublish.pipeline._parts import Journal, Parts, Trouble, resolution_of, tell_bug, without_secrets
 from autopublish.platforms._base import Platform
 from autopublish.posts import admits, compose
 
@@ -172,9 +172,10 @@ class Drainer:
         try:
             identity = line.platform.whoami()
         except Unauthorized as error:
-            self._block(standing, str(error), fingerprint=fingerprint)
+            self._block(standing, str(without_secrets(error)), fingerprint=fingerprint)
             return False
         except DeliveryError as error:
+            without_secrets(error)
             wait = error.wait if isinstance(error, RateLimited) else None
             after = deliveries.unreachable(standing, wait, str(error), now)
             self._save(line, after)
@@ -261,7 +262,7 @@ class Drainer:
 
     def _poisoned(self, line: Line, delivery: Delivery, error: Exception) -> Go:
         """A delivery on which the program fails before its call waits for a person; the next ones go on."""
-        tell_bug(log, f"send failed: delivery={delivery.id[:8]}", error)
+        tell_bug(log, "send failed", error, delivery=delivery.id[:8])
         article, there = self._store.article(delivery.article), self._store.delivery(delivery.id)
         if there.state is not State.READY:
             raise error  # past the intent: recovery will find it
@@ -320,7 +321,7 @@ class Drainer:
         try:
             stage = line.platform.stage(post, delivery.stage or Stage())
         except DeliveryError as error:
-            settled = deliveries.stage_failed(delivery, error, line.standing, now)
+            settled = deliveries.stage_failed(delivery, without_secrets(error), line.standing, now)
             return self._write(line, delivery, settled, article, post)
         return self._attempt(line, delivery, article, post, stage, None)
 
@@ -373,15 +374,17 @@ class Drainer:
             now = self._parts.clock()
             if now >= attempt.deadline or (until is not None and now >= until):
                 raise NotSent("the time in which this could be sent safely has passed")
+            if not self._parts.leases.holds("drain", delivery.account):
+                raise NotSent("another process is at work on this account")
 
         line.platform.http.guard = guard
         try:
             receipt = line.platform.publish(attempt.post, attempt.stage, key=attempt.key)
         except DeliveryError as error:
-            return error
+            return without_secrets(error)
         except Exception as error:  # noqa: BLE001 - told and contained
             # A bug of ours or of a library: what it means for the post is not known.
-            tell_bug(log, f"publish failed: delivery={delivery.id[:8]}", error)
+            tell_bug(log, "publish failed", error, delivery=delivery.id[:8])
             return OutcomeUnknown(f"the program failed during the call: {type(error).__name__}")
         finally:
             line.platform.http.guard = None
@@ -397,9 +400,9 @@ class Drainer:
         try:
             line.platform.learn_limits()
         except DeliveryError as failure:
-            error = failure
+            error = without_secrets(failure)
         except Exception as failure:  # noqa: BLE001 - told and contained
-            tell_bug(log, f"learning the limits failed: account={line.account.name}", failure)
+            tell_bug(log, "learning the limits failed", failure, account=line.account.name)
             error = OutcomeUnknown(f"the program failed on the server's limits: {type(failure).__name__}")
         else:
             line.knows_limits = True
@@ -430,6 +433,8 @@ class Drainer:
         match result:
             case Receipt():
                 return self._change(delivery, deliveries.found_first(delivery, result, now), article)
+            case Undecided() if deliveries.rests_on_look(delivery):
+                return self._hold(delivery, article, deliveries.RESTORED)
             case None | Undecided():
                 return None
             case _:
@@ -490,9 +495,9 @@ class Drainer:
         try:
             return line.platform.find(post, stage, key=key, since=since)
         except DeliveryError as error:
-            return error
+            return without_secrets(error)
         except Exception as error:  # noqa: BLE001 - told and contained
-            tell_bug(log, f"look failed: account={line.account.name}", error)
+            tell_bug(log, "look failed", error, account=line.account.name)
             return OutcomeUnknown(f"the program failed during the look: {type(error).__name__}")
 
     def recover_left_sending(self, delivery: Delivery, attempt: Attempt) -> None:

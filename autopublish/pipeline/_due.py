@@ -15,17 +15,18 @@ LEAST_PAUSE = timedelta(seconds=5)
 
 
 def is_due(feed: Feed, now: datetime) -> bool:
-    """Whether a run that keeps to `every` polls the feed: what falls due within a tenth of it is due.
+    """Whether a run that keeps to `every` polls the feed: what falls due within a tenth of it is due."""
+    return now >= due_at(feed, now) - feed.settings.every / 10
 
-    While polls fail, the pause doubles from `every` up to six hours.
-    """
+
+def due_at(feed: Feed, now: datetime) -> datetime:
+    """When the feed is due by its `every`; while polls fail, the pause doubles from that up to six hours."""
     if feed.last_try is None or feed.last_try > now:
-        return True  # a time that lies ahead was written by a clock that went wrong
+        return now  # a time that lies ahead was written by a clock that went wrong
     every = feed.settings.every
     # Twice as long for each failure after the first; bounded before it is multiplied, since failures have no end.
     doubled = every * (1 << min(max(feed.failures - 1, 0), 10))
-    pause = max(every, min(doubled, MOST_PAUSE))
-    return now >= feed.last_try + pause - every / 10
+    return feed.last_try + max(every, min(doubled, MOST_PAUSE))
 
 
 def paced_until(store: Store, account: Account, now: datetime) -> datetime | None:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from threading import Lock
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from autopublish.errors import AutopublishError
 from autopublish.models import Account, Article, Delivery, Post, Resolution, State
 from autopublish.net import Client
+from autopublish.redaction import redact
 from autopublish.store import Store
 
 if TYPE_CHECKING:
     from autopublish.media import Pictures
     from autopublish.platforms._base import Platform
+
+_Error = TypeVar("_Error", bound=AutopublishError)
 
 
 class Wake(Protocol):
@@ -24,6 +28,40 @@ class Wake(Protocol):
 
     def __call__(self, verb: str, key: str, at: datetime | None = None, /) -> None:
         """Call the verb for the key now, or at a time."""
+
+
+class Leases(Protocol):
+    """Which feeds (verb `poll`) and accounts (verb `drain`) this process works on, and no other one does."""
+
+    def take(self, verb: str, subjects: Iterable[str], /) -> Mapping[str, str]:
+        """Every subject is ours, except those given: by subject, who has it."""
+
+    def give_back(self, verb: str, subjects: Iterable[str], /) -> None:
+        """None of these is ours any more."""
+
+    def give_all_back(self) -> None:
+        """Nothing is ours any more."""
+
+    def holds(self, verb: str, subject: str, /) -> bool:
+        """Whether it is still ours, whatever happened meanwhile."""
+
+
+class Alone:
+    """Leases where no other process can work on the store: everything is ours."""
+
+    def take(self, _verb: str, _subjects: Iterable[str], /) -> Mapping[str, str]:
+        """Nobody has any."""
+        return {}
+
+    def give_back(self, _verb: str, _subjects: Iterable[str], /) -> None:
+        """Nobody waits for them."""
+
+    def give_all_back(self) -> None:
+        """Nobody waits for them."""
+
+    def holds(self, _verb: str, _subject: str, /) -> bool:
+        """It is."""
+        return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +91,7 @@ class Parts:
     pictures: Callable[[], Pictures]
     #: Asks an engine to call a verb for a key, now or at a time: ("poll", feed id) or ("drain", account).
     wake: Wake = field(default=lambda _verb, _key, _at=None: None)
+    leases: Leases = field(default_factory=Alone)
 
 
 def resolution_of(account: Account, platform: Platform) -> Resolution:
@@ -64,13 +103,22 @@ def resolution_of(account: Account, platform: Platform) -> Resolution:
     )
 
 
-def tell_bug(log: logging.Logger, event: str, error: BaseException) -> None:
+def without_secrets(error: _Error) -> _Error:
+    """The same error, whose words hold no secret in use: they are kept and shown, and cut to fit before that."""
+    if error.args:
+        error.args = (redact(str(error.args[0])), *error.args[1:])
+    return error
+
+
+def tell_bug(log: logging.Logger, event: str, error: BaseException, **about: str) -> None:
     """Log an error that nobody expected with its place in the program.
 
     Without its text: that may hold anything, a header with a secret too.
     """
     place = "".join(traceback.format_tb(error.__traceback__)).rstrip()
-    log.error("%s error=%s\n%s", event, type(error).__name__, place)
+    keys = {**about, "error": type(error).__name__, "traceback": place}
+    template = " ".join(f"{key}=%s" for key in keys)
+    log.error(f"{event}: {template}", *keys.values())
 
 
 # --- what is told ----------------------------------------------------------------------------------------------------
@@ -81,7 +129,8 @@ class Polled:
     """How one poll went."""
 
     feed: str
-    #: `new`, `nothing new`, `not modified`, `first poll`, `empty`, `waiting`, `not due`, `gone`, `failed`.
+    #: `new`, `nothing new`, `not modified`, `first poll`, `empty`, `waiting`, `busy`, `not due`, `gone`,
+    #: `failed`.
     status: str
     #: New articles that are not baseline.
     new: int = 0
@@ -154,6 +203,13 @@ class Journal:
             if before is not None and before.reason == trouble.reason and not before.told_before:
                 trouble = replace(trouble, told_before=False)
             self.troubles[trouble.account] = trouble
+
+    def take(self) -> Journal:
+        """What was noted so far, of which nothing is kept here."""
+        with self._lock:
+            taken = Journal(polled=self.polled, changed=self.changed, troubles=self.troubles)
+            self.polled, self.changed, self.troubles = [], {}, {}
+        return taken
 
     def end_wait(self, account: str) -> None:
         """What an account only waited for is over."""

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property, partial
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from autopublish.errors import ConfigError, StoreError
 from autopublish.models import AccountState, Feed, State
-from autopublish.pipeline._due import goes_on_at, is_due, paced_until
+from autopublish.pipeline._due import due_at, goes_on_at, is_due, paced_until
 from autopublish.pipeline._links import Links
 from autopublish.pipeline._parts import Journal, Parts, Polled, Trouble, tell_bug
-from autopublish.pipeline._poll import Poller
+from autopublish.pipeline._poll import Poller, host_of
 
 if TYPE_CHECKING:
     from autopublish.pipeline._drain import Drainer
@@ -33,15 +34,35 @@ class Pipeline:
         self._feeds: dict[str, Feed] = {}
         #: Accounts on which the program itself failed: they do not go on by themselves.
         self._broken: set[str] = set()
+        #: One thread writes marks, so that whoever gives a feed back knows that its mark is written.
+        self._marking = Lock()
 
     # --- verbs -------------------------------------------------------------------------------------------------------
 
     def begin_round(self) -> tuple[str, ...]:
-        """Read the feeds and who told us to wait; gives the feeds' ids in their order."""
+        """Read the feeds and who told us to wait; gives the ids, in order, of those that no other process polls."""
+        # Read once they are ours: another process may have polled them a moment before.
+        known = self._parts.store.feed_ids()
+        others = self._parts.leases.take("poll", known)
+        self._begin_round()
+        self._tell_busy(others)
+        return tuple(key for key in known if key in self._feeds and key not in others)
+
+    def _begin_round(self) -> None:
         self._feeds = {feed.id: feed for feed in self._parts.store.feeds()}
         self._poller.begin_round()
         self._links.begin_round()
-        return tuple(self._feeds)
+
+    def _tell_busy(self, others: Mapping[str, str]) -> None:
+        for key in others:
+            if key in self._feeds:
+                polled = Polled(
+                    feed=self._feeds[key].settings.name,
+                    status="busy",
+                    reason=f"{others[key]} is polling it",
+                    told_before=True,
+                )
+                self.journal.add_poll(polled)
 
     def feed_names(self) -> tuple[str, ...]:
         """The feeds of the round in their order."""
@@ -49,7 +70,7 @@ class Pipeline:
 
     def begin_due_round(self) -> tuple[str, ...]:
         """As `begin_round`, but only the feeds that are due by their `every`; the others are noted as `not due`."""
-        self.begin_round()
+        self._begin_round()
         now, due = self._parts.clock(), []
         for key, feed in self._feeds.items():
             # One that is gone costs nothing, and is told in each run.
@@ -57,7 +78,11 @@ class Pipeline:
                 due.append(key)
             else:
                 self.journal.add_poll(Polled(feed=feed.settings.name, status="not due"))
-        return tuple(due)
+        others = self._parts.leases.take("poll", due)
+        self._tell_busy(others)
+        ours = tuple(key for key in due if key not in others)
+        self._feeds.update((key, self._parts.store.feed(key)) for key in ours)
+        return ours
 
     def poll(self, feed: str) -> None:
         """Poll one feed of the round."""
@@ -68,35 +93,96 @@ class Pipeline:
             raise
         except Exception as error:  # noqa: BLE001 - told and contained
             # A bug must not stop the other feeds; it is told as what it is.
-            tell_bug(log, f"poll failed: feed={known.settings.name}", error)
+            tell_bug(log, "poll failed", error, feed=known.settings.name)
             reason = f"the program failed on this feed ({type(error).__name__}): please report it"
             self.journal.add_poll(Polled(feed=known.settings.name, status="failed", reason=reason))
 
     def end_round(self) -> None:
-        """Write the marks of polls that showed nothing new."""
-        self._poller.flush()
+        """Write the marks of polls that showed nothing new; nothing is ours any more."""
+        self._flush()
+        self._parts.leases.give_all_back()
+
+    def _flush(self) -> None:
+        with self._marking:
+            self._poller.flush()
+
+    def poll_and_go_on(self, feed: str) -> None:
+        """Poll one feed if it is due and no other process polls it, and have it woken when it is due again."""
+        leases = self._parts.leases
+        if leases.take("poll", (feed,)):
+            return  # whether it is due then is looked at again within a minute
+        try:
+            at = self._poll_if_due(feed)
+        finally:
+            leases.give_back("poll", (feed,))
+        if at is not None and at > self._parts.clock():
+            self._parts.wake("poll", feed, at)
+
+    def _poll_if_due(self, key: str) -> datetime | None:
+        """When the feed, which is ours, is due next; None: no name claims it any more, or it is gone."""
+        store = self._parts.store
+        if key not in store.feed_ids():
+            return None
+        # Whoever woke it may have seen it as it was before the last poll.
+        if self._polled_at(feed := store.feed(key)) <= self._parts.clock():
+            self._feeds[key] = feed
+            self._poller.begin_round()
+            self.poll(key)
+            self._flush()
+            feed = store.feed(key)
+        return None if feed.gone else self._polled_at(feed)
+
+    def _polled_at(self, feed: Feed) -> datetime:
+        at = due_at(feed, self._parts.clock())
+        return max(at, feed.not_before or at)
 
     def drain(self, account: str) -> None:
-        """Look up what is unknown and send what is due on one account."""
+        """Look up what is unknown and send what is due on one account, unless another process does."""
+        if self._is_ours(account):
+            self._drain(account)
+
+    def _is_ours(self, account: str) -> bool:
+        holder = self._parts.leases.take("drain", (account,)).get(account)
+        if holder is not None:
+            reason = f"busy: {holder} is at work on it"
+            self.journal.add_trouble(Trouble(account=account, reason=reason, failed=False, told_before=True))
+        return holder is None
+
+    def _drain(self, account: str) -> None:
         try:
             self._drainer.drain(account)
         except (ConfigError, StoreError):
             raise
         except Exception as error:  # noqa: BLE001 - told and contained
-            tell_bug(log, f"drain failed: account={account}", error)
+            tell_bug(log, "drain failed", error, account=account)
             reason = f"the program failed on this account ({type(error).__name__}): please report it"
             self.journal.add_trouble(Trouble(account=account, reason=reason))
             self._broken.add(account)
 
     def drain_and_go_on(self, account: str) -> None:
-        """Drain one account, and have it woken when the next of it falls due that goes by itself."""
+        """As `drain`, and recover what a dead process left; the account is woken when the next of it falls due."""
         self.journal.end_wait(account)
-        self.drain(account)
+        if self._is_ours(account):
+            try:
+                self._recover((account,))
+                self._drain(account)
+            finally:
+                self._parts.leases.give_back("drain", (account,))
         self._wake_later((account,))
 
     def recover(self) -> int:
-        """Settle what a dead process left in the middle of a call; gives how many there were."""
-        left = self._parts.store.left_sending()
+        """Settle what a dead process left in the middle of a call; gives how many there were.
+
+        A call of a process that lives is its own: it holds the account, however long it stands still.
+        """
+        accounts = {delivery.account for delivery, _ in self._parts.store.left_sending()}
+        others = self._parts.leases.take("drain", accounts)
+        return self._recover(accounts - others.keys())
+
+    def _recover(self, accounts: Collection[str]) -> int:
+        """Of these accounts, which are ours."""
+        # Read once they are: what another process ended meanwhile is not there any more.
+        left = [one for one in self._parts.store.left_sending() if one[0].account in accounts] if accounts else []
         for delivery, attempt in left:
             self._drainer.recover_left_sending(delivery, attempt)
         return len(left)
@@ -113,6 +199,37 @@ class Pipeline:
         return Drainer(self._parts, self.journal, self._links, stopping=self._stopping)
 
     # --- what there is to do -----------------------------------------------------------------------------------------
+
+    def wake_all(self) -> None:
+        """Have every feed and every account woken when it has something to do, by what the store says now.
+
+        What a person decided meanwhile, and what another process left, is among it.
+        """
+        now, store, wake = self._parts.clock(), self._parts.store, self._parts.wake
+        hosts = store.hosts_waiting(now)
+        for feed in store.feeds():
+            at = max(self._polled_at(feed), hosts.get(host_of(feed), now))
+            if not feed.gone:
+                wake("poll", feed.id, at if at > now else None)
+        for account in self._looked_at_each_time(now):
+            wake("drain", account)
+        self.wake_waiting()
+
+    def _looked_at_each_time(self, now: datetime) -> Iterable[str]:
+        """The accounts whose standing may let something go on that no time tells."""
+        standings = self._parts.store.standings()
+        # Its credentials may have been mended.
+        names = {name for name, one in standings.items() if one.state is AccountState.AUTH_BLOCKED}
+        for work in self._parts.store.work():
+            standing = standings.get(work.account)
+            stands = standing is None or standing.state is not AccountState.ACTIVE
+            if work.state is State.SENDING or (work.state is State.VERIFYING and work.at <= now and stands):
+                names.add(work.account)
+        return sorted(names)
+
+    def forgive(self) -> None:
+        """Accounts on which the program failed may go on by themselves again."""
+        self._broken.clear()
 
     def wake_waiting(self) -> tuple[str, ...]:
         """Have every account woken when it goes on by itself, by what a person decided meanwhile too; gives these."""

@@ -69,7 +69,7 @@ class Poller:
         if feed.gone:
             return Polled(feed=name, status="gone", reason=GONE, told_before=True)
         with self._lock:
-            host_until = self._hosts.get(_host(feed), now)
+            host_until = self._hosts.get(host_of(feed), now)
         until = max(feed.not_before or now, host_until)
         if until > now:
             return Polled(
@@ -152,8 +152,8 @@ class Poller:
             until = now + (asked or min(FIRST_WAIT * (1 << min(failures - 1, 10)), MOST_WAIT))
             mark = replace(mark, not_before=until)
             with self._lock:
-                self._hosts[_host(feed)] = max(until, self._hosts.get(_host(feed), until))
-            self._parts.store.host_told_to_wait(_host(feed), until)
+                self._hosts[host_of(feed)] = max(until, self._hosts.get(host_of(feed), until))
+            self._parts.store.host_told_to_wait(host_of(feed), until)
         self._parts.store.save_feeds((mark,))
         reason = GONE if mark.gone else str(error)
         log.warning("feed not read: feed=%s reason=%s", feed.settings.name, error)
@@ -340,5 +340,5 @@ def _first_poll_in_words(known: int, chosen: int) -> str:
     )
 
 
-def _host(feed: Feed) -> str:
+def host_of(feed: Feed) -> str:
     return urlsplit(feed.address).netloc.lower()

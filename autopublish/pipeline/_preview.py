@@ -12,6 +12,7 @@ from autopublish.errors import ComposeError, DeliveryError, FeedError, FeedMalfo
 from autopublish.feeds.fetch import fetch
 from autopublish.models import Account, Article, Feed, FeedSettings, Post
 from autopublish.net import Client
+from autopublish.pipeline._parts import without_secrets
 
 if TYPE_CHECKING:
     from autopublish.platforms._base import Platform
@@ -126,7 +127,7 @@ def _ask(account: Account, describe: Describe, connect: Connect | None, client: 
         connected = connect(account, client)
         connected.learn_limits()
     except (DeliveryError, SecretError) as error:
-        note = f"the server's own limits are not known: {error}"
+        note = f"the server's own limits are not known: {without_secrets(error)}"
         return _Asked(account=account, platform=platform, note=note)
     return _Asked(account=account, platform=connected)
 

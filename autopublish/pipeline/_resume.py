@@ -43,5 +43,5 @@ def _who(connection: Connection, account: str) -> Identity:
         raise
     except Exception as error:
         # A bug of ours or of a library must not end the command before the other accounts had their turn.
-        tell_bug(log, f"whoami failed: account={account}", error)
+        tell_bug(log, "whoami failed", error, account=account)
         raise OutcomeUnknown(f"the program failed during the call: {type(error).__name__}") from error

@@ -77,6 +77,9 @@ def route(
     seen_changed = tuple(seen for seen in identified.seen if _is_changed(seen))
     leaving = [(one.article.id, one.traces) for one in identified.found]
     leaving += [(one.article.id, one.traces) for one in seen_changed]
+    if known.is_restored:
+        made = [deliveries.doubted(row, now) or row for row in made]
+        changes = [(was, deliveries.doubted(row, now) or row) for was, row in changes]
     return Decision(
         feed=feed,
         new=tuple((found.article, found.aliases) for found in identified.found),

@@ -19,15 +19,16 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from autopublish import net
 from autopublish.errors import DeliveryError, NetworkError, NotSent, OutcomeUnknown, RateLimited, Unauthorized
+from autopublish.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 #: The longest Retry-After that is believed.
 LONGEST_WAIT: Final = timedelta(days=7)
-#: How much of a body becomes evidence, in characters; what is looked at for it, in bytes.
+#: How many characters of a body become evidence, and how many are looked at for it.
 _EVIDENCE_LENGTH: Final = 200
-_EVIDENCE_BYTES: Final = 4_000
+_EVIDENCE_LOOK: Final = 4_000
 #: What a platform may quote of our request: markup around it, queries, credentials, and anything long without a blank.
 _QUOTED: Final = (
     (re.compile(r"<[^<>]*>"), " "),
@@ -191,7 +192,8 @@ def error_from(answer: Answer) -> DeliveryError:
 
 def evidence(answer: Answer) -> str:
     """The status and the start of the body on one line, without what the platform may have quoted of our request."""
-    text = _words(answer.body[:_EVIDENCE_BYTES].decode(errors="replace"))
+    # Before anything is cut: half a secret would not be found any more.
+    text = redact(_words(redact(answer.body.decode(errors="replace"))[:_EVIDENCE_LOOK]))
     for pattern, instead in _QUOTED:
         text = pattern.sub(instead, text)
     text = " ".join("".join(char if char.isprintable() else " " for char in text).split())
@@ -212,7 +214,8 @@ def _words(text: str) -> str:
 
 
 def _failure(error: NetworkError) -> DeliveryError:
-    return OutcomeUnknown(str(error)) if error.started else NotSent(str(error))
+    words = redact(str(error))
+    return OutcomeUnknown(words) if error.started else NotSent(words)
 
 
 def _with_params(url: str, params: Mapping[str, str] | None) -> str:

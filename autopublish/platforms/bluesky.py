@@ -106,8 +106,11 @@ class Bluesky(Platform):
     class Settings(Platform.Settings):
         """The account's part of the YAML."""
 
+        #: The account's own server.
         service: HttpUrl = HttpUrl("https://bsky.social")
+        #: The handle without @, such as news.example, or the DID.
         identifier: Annotated[str, AfterValidator(_checked_identifier)]
+        #: An app password (Settings > Privacy and security > App passwords), never the account's own.
         app_password: SecretStr
 
     settings: Settings

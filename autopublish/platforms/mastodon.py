@@ -281,12 +281,17 @@ class Mastodon(Platform):
     class Settings(Platform.Settings):
         """The account's part of the YAML."""
 
+        #: The address of the account's own server, such as https://mastodon.example.
         server: Annotated[HttpUrl, AfterValidator(_checked_server)]
+        #: The token of an application of your own (Preferences > Development > New application).
         access_token: SecretStr
+        #: Who sees the posts: public, unlisted, private (followers) or direct.
         visibility: Visibility = Visibility.PUBLIC
-        #: None: the article's.
+        #: Two letters; the article's own by default.
         language: Annotated[str, AfterValidator(_checked_language)] | None = None
+        #: A line that hides each post until a reader opens it.
         content_warning: Annotated[str, AfterValidator(_checked_warning)] | None = None
+        #: Whether pictures are blurred until a reader opens them.
         sensitive: bool = False
 
     settings: Settings

@@ -113,6 +113,7 @@ class Page(Platform):
         folder: Path
         #: What stands above the page and beside each post.
         title: Annotated[str, Field(min_length=1, max_length=200)]
+        #: Whose limits and look the posts have.
         looks_like: LooksLike = LooksLike.BLUESKY
         #: How many posts `index.html` shows.
         newest: Annotated[int, Field(ge=1, le=1000)] = 100

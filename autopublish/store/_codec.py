@@ -30,6 +30,7 @@ from autopublish.models import (
     State,
     Validators,
 )
+from autopublish.redaction import redact
 from autopublish.store._sqlite import Row
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -52,21 +53,21 @@ def _time(value: int) -> datetime:
 
 def to_json(value: object) -> str:
     """A value of `models` as JSON text."""
-    return json.dumps(_plain(value), ensure_ascii=False, separators=(",", ":"))
+    return _ENCODER.encode(value)
 
 
 def _plain(value: object) -> object:
+    """What JSON has in the place of a value that it does not know."""
     if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        return {field.name: getattr(value, field.name) for field in fields(value)}
     if isinstance(value, datetime):
         return micros(value)
     if isinstance(value, timedelta):
         return value // _MICROSECOND
-    if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
-    if isinstance(value, dict):
-        return {str(key): _plain(part) for key, part in value.items()}
-    return value
+    raise TypeError(f"{type(value).__name__} has no place in JSON")
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_plain)
 
 
 # --- feeds -----------------------------------------------------------------------------------------------------------
@@ -127,7 +128,7 @@ def feed_values(feed: Feed) -> dict[str, object]:
         "last_full": micros(feed.last_full),
         "not_before": micros(feed.not_before),
         "failures": feed.failures,
-        "last_error": feed.last_error,
+        "last_error": feed.last_error and redact(feed.last_error),
         "gone": int(feed.gone),
         "url_changed": int(feed.url_changed),
         "moved_to": feed.moved_to,
@@ -170,10 +171,10 @@ def article_values(article: Article, feed_id: Callable[[str], str]) -> dict[str,
         "summary": article.summary,
         "text": article.text,
         "author": article.author,
-        "categories": list(article.categories),
+        "categories": article.categories,
         "language": article.language,
         "stated": micros(article.stated),
-        "pictures": [_plain(picture) for picture in article.pictures],
+        "pictures": article.pictures,
         "feeds": [feed_id(name) for name in article.feeds],
     }
     return {
@@ -212,7 +213,7 @@ def standing_values(standing: Standing) -> dict[str, object]:
     return {
         "name": standing.account,
         "state": standing.state.value,
-        "reason": standing.reason,
+        "reason": standing.reason and redact(standing.reason),
         "active_since": micros(standing.active_since),
         "not_before": micros(standing.not_before),
         "failures": standing.failures,
@@ -281,6 +282,7 @@ def delivery_values(delivery: Delivery) -> dict[str, object]:
     values: dict[str, object] = {name: getattr(delivery, name) for name in _DELIVERY_SAME}
     values.update({name: micros(getattr(delivery, name)) for name in _DELIVERY_TIMES})
     values.update({name: int(getattr(delivery, name)) for name in _DELIVERY_FLAGS})
+    values["reason"] = delivery.reason and redact(delivery.reason)
     values["state"] = delivery.state.value
     values["stage"] = to_json(delivery.stage.data) if delivery.stage else None
     values["remote_id"] = delivery.receipt.remote_id if delivery.receipt else None
@@ -351,6 +353,6 @@ def attempt_end(attempt: Attempt) -> dict[str, object]:
         "id": attempt.id,
         "finished": micros(attempt.finished),
         "outcome": attempt.outcome.value,
-        "evidence": attempt.evidence,
+        "evidence": attempt.evidence and redact(attempt.evidence),
         "counted": int(attempt.counted),
     }

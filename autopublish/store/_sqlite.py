@@ -10,7 +10,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,8 @@ class Database:
         self._local = threading.local()
         self._opened: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
+        #: Which file was opened, whatever its name stands for later.
+        self._file: os.stat_result | None = None
 
     def _connection(self) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
@@ -63,6 +65,8 @@ class Database:
             self._local.connection = connection
             with self._lock:
                 self._opened.append(connection)
+                if self._file is None and self.path.exists():
+                    self._file = self.path.stat()
         return connection
 
     def _connect(self) -> sqlite3.Connection:
@@ -95,17 +99,13 @@ class Database:
             mode = "mode=ro&readonly_shm=1" if index.exists() else "mode=ro"
         return f"{self.path.absolute().as_uri()}?{mode}"
 
-    @contextmanager
-    def write(self) -> Iterator[Transaction]:
+    def write(self) -> AbstractContextManager[Transaction]:
         """A transaction that holds the write lock from its first statement on."""
-        with self._transaction("BEGIN IMMEDIATE") as transaction:
-            yield transaction
+        return self._transaction("BEGIN IMMEDIATE")
 
-    @contextmanager
-    def read(self) -> Iterator[Transaction]:
+    def read(self) -> AbstractContextManager[Transaction]:
         """A transaction that sees one state of the store."""
-        with self._transaction("BEGIN") as transaction:
-            yield transaction
+        return self._transaction("BEGIN")
 
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[Transaction]:
@@ -125,6 +125,22 @@ class Database:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
+
+    def demand_in_place(self) -> None:
+        """The store's name still stands for the file that was opened.
+
+        Raises:
+            StoreError: somebody deleted, moved or replaced it: what is written would be lost with it.
+        """
+        try:
+            is_there = self._file is None or os.path.samestat(self._file, self.path.stat())
+        except OSError:
+            is_there = False
+        if not is_there:
+            raise StoreError(
+                f"the store {self.path} was deleted, moved or replaced while the program was at work: nothing more is "
+                "sent. Put it back, or start the program again, which then sends nothing before a person looked"
+            )
 
     def version(self) -> int:
         """The number of the last migration applied; 0 for a new file."""
@@ -170,14 +186,18 @@ class Database:
                     connection.execute("ROLLBACK")
                 raise
 
-    def copy_to(self, target: Path) -> None:
-        """A whole copy of the file as it is now, made while others may write."""
-        with self._in_words():
-            copy = sqlite3.connect(target)
-            try:
-                self._connection().backup(copy)
-            finally:
-                copy.close()
+    def problems(self, pragma: str) -> tuple[str, ...]:
+        """What SQLite finds wrong with the file by `quick_check` or `integrity_check`; empty if it is sound."""
+        try:
+            with self._in_words():
+                found = [str(row[0]) for row in self._connection().execute(f"PRAGMA {pragma}(20)")]
+        except StoreError as error:
+            cause = error.__cause__
+            code = getattr(cause, "sqlite_errorcode", None) or 0
+            if code & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+                raise
+            return (str(cause),)
+        return () if found == ["ok"] else tuple(line for text in found for line in text.splitlines())
 
     def close(self) -> None:
         """Close every thread's connection."""
@@ -225,7 +245,10 @@ _WORDS: dict[int, Callable[[Path], str]] = {
         f"the store {path} cannot be written: check that this user may write the file and its folder"
     ),
     sqlite3.SQLITE_NOTADB: lambda path: f"{path} is not a store of autopublish: check `store:` in the configuration",
-    sqlite3.SQLITE_CORRUPT: lambda path: f"the store {path} is damaged. Keep the file, and put back the newest copy",
+    sqlite3.SQLITE_CORRUPT: lambda path: (
+        f"the store {path} is damaged. Keep the file, and put back the newest copy of {path}.d/copies: "
+        "`autopublish db restore FILE`"
+    ),
     sqlite3.SQLITE_FULL: lambda path: (
         f"the disk that holds the store {path} is full: free some space. The next run looks up what was being sent"
     ),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import json
 import secrets
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from autopublish.errors import ConfigError, Problem, StoreError, StoreTooNew
@@ -24,7 +27,8 @@ from autopublish.models import (
     Standing,
     State,
 )
-from autopublish.store import _lock
+from autopublish.redaction import redact
+from autopublish.store import _lock, _marker
 from autopublish.store._codec import (
     article_of,
     article_values,
@@ -41,7 +45,9 @@ from autopublish.store._codec import (
     time_of,
     to_json,
 )
-from autopublish.store._sqlite import Database, Transaction
+from autopublish.store._marker import Marker
+from autopublish.store._owners import Owner, own
+from autopublish.store._sqlite import Database, Row, Transaction
 from autopublish.store._statements import migrations, newest_version
 
 if TYPE_CHECKING:
@@ -52,6 +58,8 @@ _numbers = itertools.count()
 
 #: Who is written down as the actor of what the program does by itself.
 MACHINE = "autopublish"
+#: A process that goes on for long counts a further generation so often, before it writes what may lead to a post.
+GENERATION_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +87,8 @@ class Known:
     deliveries: Callable[[str], Sequence[Delivery]]
     #: The articles that left a trace.
     traced: Callable[[str], Sequence[Article]] = lambda _trace: ()
+    #: The store was put back from a copy, and what the feed shows may have been posted since that was made.
+    is_restored: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,10 +179,22 @@ def _migrate(database: Database, *, read_only: bool) -> None:
     if read_only:
         raise StoreError(f"the store {database.path} has an older form: `autopublish run` brings it up to date")
     if version > 0:
-        database.copy_to(database.path.with_name(f"{database.path.name}.before-{newest:03d}"))
+        _check_nobody_works(database.path)
+        from autopublish.store._copies import copy
+
+        copy(database.path, database.path.with_name(f"{database.path.name}.before-{newest:03d}"), replacing=True)
     for step in migrations():
         if step.number > version:
             database.migrate(step)
+
+
+def _check_nobody_works(path: Path) -> None:
+    """A process that knows the old form must not meet the new one."""
+    if at_work := _lock.living(_folder_of(path)):
+        raise StoreError(
+            f"the store {path} must be brought up to date, and {'; '.join(at_work)} is at work on it: end that, or "
+            "restart the daemon with this version of the program, then try again. Nothing was changed"
+        )
 
 
 def _check_form(database: Database) -> None:
@@ -185,11 +207,18 @@ def _check_form(database: Database) -> None:
         )
 
 
+def _folder_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.d")
+
+
 class Store:
     """The truth about feeds, articles, accounts and deliveries."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        #: When the generation rose last, by `time.monotonic`.
+        self._risen: float | None = None
+        self._rising = Lock()
 
     @property
     def path(self) -> Path:
@@ -199,7 +228,7 @@ class Store:
     @property
     def folder(self) -> Path:
         """The folder beside the store that holds locks and pictures."""
-        return self.path.with_name(f"{self.path.name}.d")
+        return _folder_of(self.path)
 
     def close(self) -> None:
         """Close all connections."""
@@ -214,6 +243,152 @@ class Store:
         """
         with _lock.hold(self.folder, now):
             yield
+
+    @contextmanager
+    def only_daemon(self, now: datetime) -> Iterator[None]:
+        """Hold the lock of the one daemon that may work on this store.
+
+        Raises:
+            StoreBusy: another daemon holds it.
+        """
+        with _lock.hold(self.folder, now, name="daemon", busy="another daemon is at work"):
+            yield
+
+    def own(self, kind: str, now: datetime) -> AbstractContextManager[Owner]:
+        """A process of this kind, as `run`, works on the store: it may take leases on feeds and accounts."""
+        return own(self._database, self.folder, kind, now)
+
+    # --- put back from a copy ----------------------------------------------------------------------------------------
+
+    def is_trusted(self) -> bool:
+        """Whether the store fits the marker beside it, or a person took it on that it does not; a new one gets its own.
+
+        Raises:
+            StoreError: the marker cannot be read or written.
+        """
+        instance = _marker.instance_id()
+        with self._database.read() as tx:
+            notes = _care_notes(tx)
+        if _marker.doubt(_marker.read(self.folder), _stored(notes), instance) is not None or "restored" in notes:
+            return False
+        if _stored(notes) is None:
+            self._begin_marker(instance)
+        return True
+
+    def distrust(
+        self,
+        why: str | None,
+        now: datetime,
+        *,
+        doubted: Callable[[Delivery, datetime], Delivery | None],
+        stopped: Callable[[Standing, str], Standing],
+    ) -> str | None:
+        """The store may not know what was posted last: for the reason given, else for that which the marker gives.
+
+        From then on, until `trust`, every account is as `stopped` makes it, and what would go by itself is as `doubted`
+        makes it (None: as it is). Gives the reason if it is new.
+        """
+        with self._database.write() as tx:
+            # Read again: another process may have written both meanwhile.
+            notes, marker, instance = _care_notes(tx), _marker.read(self.folder), _marker.instance_id()
+            stored = _stored(notes)
+            found = why or _marker.doubt(marker, stored, instance)
+            if words := found or notes.get("restored"):
+                for standing in _standings(tx).values():
+                    _save_standing(tx, standing, stopped(standing, words), MACHINE, now)
+            if found is None:
+                return None
+            for was in [delivery_of(row) for row in tx.rows("deliveries_going")]:
+                if (row := doubted(was, now)) is not None:
+                    _change(tx, was, row, actor=MACHINE, why=found, now=now)
+            highest = max(one.generation for one in (marker, stored, Marker(generation=0, instance="")) if one)
+            after = Marker(generation=highest + 1, instance=instance)
+            _keep_stored(tx, after)
+            tx.run("meta_set", name="restored", value=found)
+            tx.run("meta_set", name="restored_at", value=str(micros(now)))
+            _write_event(tx, _event("store", str(self.path), "SAFE_MODE", found, now))
+        # Only now: as long as they differ, the doubt is found again.
+        _marker.write(self.folder, after)
+        return found
+
+    def restored(self) -> str | None:
+        """Why the store may not know what was posted last; None: it does, or a person took that on."""
+        return self.note("restored")
+
+    def trust(
+        self,
+        now: datetime,
+        *,
+        actor: str,
+        released: Callable[[Delivery, datetime], Delivery | None],
+        started: Callable[[Standing, datetime], Standing],
+    ) -> tuple[tuple[Delivery, ...], tuple[str, ...]]:
+        """A person takes it on that the store may not know what was posted last: accounts are as `started` makes them.
+
+        Gives what was held for that and goes on, as `released` makes it (None: it stays held), and the names of the
+        feeds that were not read since: what their next poll finds is held, too.
+        """
+        self._keep_step()
+        with self._database.write() as tx:
+            for standing in _standings(tx).values():
+                _save_standing(tx, standing, started(standing, now), actor, now)
+            rows = [delivery_of(row) for row in tx.rows("deliveries_restored")]
+            moved = [(was, row) for was in rows if (row := released(was, now)) is not None]
+            gone = [row for was, row in moved if _change(tx, was, row, actor=actor, why="go", now=now)]
+            unread = [row for row in tx.rows("feeds_all") if _is_restored(tx, row, anyhow=True)]
+            tx.run("meta_set", name="restored_feeds", value=json.dumps([row["id"] for row in unread]))
+            tx.run("meta_forget", name="restored")
+        return tuple(gone), tuple(row["name"] for row in unread if row["name"])
+
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with the file by a quick look at all of it; empty if it is sound."""
+        return self._database.problems("quick_check")
+
+    def tally(self, statements: Iterable[str]) -> dict[str, dict[str, int]]:
+        """What statements that count give, by their names."""
+        with self._database.read() as tx:
+            return {name: dict(tx.rows(name)[0]) for name in statements}
+
+    def slim(self, before: datetime, budget_seconds: float) -> int:
+        """What was over before a time holds no bodies any more; gives how many rows were slimmed in the time given."""
+        from autopublish.store._slim import slim
+
+        return slim(self._database, before, budget_seconds)
+
+    def _begin_marker(self, instance: str) -> None:
+        first = Marker(generation=1, instance=instance, is_ahead=True)
+        _marker.write(self.folder, first)
+        with self._database.write() as tx:
+            if _stored(_care_notes(tx)) is None:
+                _keep_stored(tx, first)
+        self._confirm(first)
+
+    def _keep_step(self) -> None:
+        """Before what may lead to a post: the store is still the file that was opened, and the generation rises.
+
+        A store that does not fit its marker is left to `distrust`.
+        """
+        self._database.demand_in_place()
+        with self._rising:
+            if self._risen is not None and time.monotonic() - self._risen < GENERATION_SECONDS:
+                return
+            instance, after = _marker.instance_id(), None
+            with self._database.write() as tx:
+                stored = _stored(_care_notes(tx))
+                if stored is not None and _marker.doubt(_marker.read(self.folder), stored, instance) is None:
+                    after = Marker(
+                        generation=stored.generation + 1, instance=instance or stored.instance, is_ahead=True
+                    )
+                    _marker.write(self.folder, after)
+                    _keep_stored(tx, after)
+            if after is not None:
+                self._confirm(after)
+            self._risen = time.monotonic()
+
+    def _confirm(self, ahead: Marker) -> None:
+        """The store has taken over what the marker said; another process may have gone on since."""
+        if _marker.read(self.folder) == ahead:
+            _marker.write(self.folder, replace(ahead, is_ahead=False))
 
     # --- configuration -----------------------------------------------------------------------------------------------
 
@@ -261,6 +436,11 @@ class Store:
         with self._database.read() as tx:
             return tuple(feed_of(row) for row in tx.rows("feeds_configured"))
 
+    def feed_ids(self) -> tuple[str, ...]:
+        """The ids of the configured feeds in the configuration's order."""
+        with self._database.read() as tx:
+            return tuple(row["id"] for row in tx.rows("feed_ids"))
+
     def contact(self) -> str | None:
         """Where the admin of a site finds the operator: the configuration says it for all feeds alike."""
         with self._database.read() as tx:
@@ -299,17 +479,19 @@ class Store:
 
         Where it decides nothing (None), nothing is written.
         """
+        self._keep_step()
         with self._database.write() as tx:
-            names = _Names(tx)
             row = tx.row("feed_by_id", id=feed)
             if row is None:
                 raise StoreError(f"the feed {feed} is not in the store any more")
+            names = _Names(tx, row)
             known = Known(
                 feed=feed_of(row),
                 articles=_known(tx, aliases, names),
                 standings=_standings(tx),
                 deliveries=lambda article: _deliveries_of(tx, article),
                 traced=lambda trace: _traced(tx, trace, names),
+                is_restored=_is_restored(tx, row),
             )
             decision = decide(known)
             if decision is None:
@@ -384,6 +566,7 @@ class Store:
 
         `decide` is pure and sees the account with its deliveries that are not final; what it raises changes nothing.
         """
+        self._keep_step()
         with self._database.write() as tx:
             row = tx.row("account_by_name", name=account)
             if row is None:
@@ -511,6 +694,7 @@ class Store:
         self, changes: Iterable[tuple[Delivery, Delivery]], *, actor: str = MACHINE, why: str | None = None
     ) -> tuple[Delivery, ...]:
         """Write deliveries as they stand now in one transaction; gives those that nobody changed meanwhile."""
+        self._keep_step()
         with self._database.write() as tx:
             return tuple(row for was, row in changes if _change(tx, was, row, actor=actor, why=why, now=row.changed))
 
@@ -520,6 +704,7 @@ class Store:
         False, and nothing is written, if the delivery was changed meanwhile, its account may not send, or was confirmed
         with other credentials than those of `fingerprint` (None: any).
         """
+        self._keep_step()
         with self._database.write() as tx:
             row = tx.row("account_by_name", name=was.account)
             if row is None or row["state"] != "ACTIVE" or fingerprint not in (None, row["fingerprint"]):
@@ -585,17 +770,18 @@ def _write_event(tx: Transaction, event: Event) -> None:
         subject_id=event.subject_id,
         actor=event.actor,
         what=event.what,
-        why=event.why,
+        why=event.why and redact(event.why),
     )
 
 
 class _Names:
     """Names of feeds by id and back, looked up when first asked for: a store may have thousands."""
 
-    def __init__(self, tx: Transaction) -> None:
+    def __init__(self, tx: Transaction, *feeds: Row) -> None:
         self._tx = tx
-        self._by_id: dict[str, str] = {}
-        self._by_name: dict[str, str] = {}
+        #: Of `feeds`, which were read already, and of what was asked for.
+        self._by_id: dict[str, str] = {row["id"]: row["name"] for row in feeds if row["name"]}
+        self._by_name: dict[str, str] = {name: key for key, name in self._by_id.items()}
 
     def name(self, key: str) -> str:
         """The feed's name; its id once no name claims it."""
@@ -610,6 +796,34 @@ class _Names:
             row = self._tx.row("feed_by_name", name=name)
             self._by_name[name] = row["id"] if row else name
         return self._by_name[name]
+
+
+def _care_notes(tx: Transaction) -> dict[str, str]:
+    return {row["name"]: row["value"] for row in tx.rows("meta_care")}
+
+
+def _stored(notes: Mapping[str, str]) -> Marker | None:
+    """How far the store says that it has come; None: it was never at work."""
+    if "generation" not in notes:
+        return None
+    return Marker(generation=int(notes["generation"]), instance=notes.get("instance", ""))
+
+
+def _keep_stored(tx: Transaction, marker: Marker) -> None:
+    tx.run("meta_set", name="generation", value=str(marker.generation))
+    tx.run("meta_set", name="instance", value=marker.instance)
+
+
+def _is_restored(tx: Transaction, feed: Row, *, anyhow: bool = False) -> bool:
+    """Whether what a feed shows may have been posted since the copy was made that was put back.
+
+    Until a person says `go`, and after that until the feed was read once; `anyhow`: as if it had not been said.
+    """
+    notes = _care_notes(tx)
+    if "restored" in notes and not anyhow:
+        return True
+    unread = "restored" in notes or feed["id"] in json.loads(notes.get("restored_feeds", "[]"))
+    return unread and (feed["last_good"] is None or feed["last_good"] < int(notes["restored_at"]))
 
 
 def _standings(tx: Transaction) -> dict[str, Standing]:

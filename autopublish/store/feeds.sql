@@ -4,6 +4,10 @@
 -- The feeds that the configuration of now names, in its order.
 SELECT * FROM feeds WHERE name IS NOT NULL ORDER BY position;
 
+-- name: feed_ids
+-- The feeds that the configuration of now names, in its order, without what is known of them.
+SELECT id FROM feeds WHERE name IS NOT NULL ORDER BY position;
+
 -- name: feed_first
 -- The first feed that the configuration of now names.
 SELECT * FROM feeds WHERE name IS NOT NULL ORDER BY position LIMIT 1;

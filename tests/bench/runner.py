@@ -19,7 +19,7 @@ from autopublish.pipeline import Connection, Parts, Pipeline
 from autopublish.pipeline._parts import Journal
 from autopublish.platforms._base import Platform
 from autopublish.platforms._http import Http
-from autopublish.store import Store, open_store
+from autopublish.store import Owner, Store, open_store
 from tests.bench.adapters import Edge, adapter
 from tests.bench.clock import Clock
 
@@ -118,14 +118,19 @@ def run(
         closing(open_store(f"sqlite:///{setup.store}")) as store,
         closing(Client(user_agent="autopublish-bench")) as client,
         store.only_run(clock()),
+        store.own("run", clock()) as owner,
     ):
         is_new = store.digest() != setup.digest
         if is_new:
             store.adopt(setup.feeds, setup.accounts, digest=setup.digest, now=clock())
-        return _run(setup, store, client, clock, _Connector(setup, client, edge, http, others), is_new=is_new)
+        assert store.is_trusted(), "whenever the run before was killed"
+        connector = _Connector(setup, client, edge, http, others)
+        return _run(setup, store, owner, client, clock, connector, is_new=is_new)
 
 
-def _run(setup: Setup, store: Store, client: Client, clock: Clock, connector: _Connector, *, is_new: bool) -> Journal:
+def _run(
+    setup: Setup, store: Store, owner: Owner, client: Client, clock: Clock, connector: _Connector, *, is_new: bool
+) -> Journal:
     engine = LocalEngine(threads=setup.threads)
     accounts = {account.name: account for account in setup.accounts}
     pictures = Pictures(store.folder / "pictures", client)
@@ -138,6 +143,7 @@ def _run(setup: Setup, store: Store, client: Client, clock: Clock, connector: _C
         connect=connector.connect,
         pictures=lambda: pictures,
         wake=engine.wake,
+        leases=owner,
     )
     pipeline = Pipeline(parts, stopping=lambda: engine.is_stopping)
     engine.handlers.update(poll=pipeline.poll, drain=pipeline.drain)

@@ -121,7 +121,8 @@ CREATE TABLE deliveries (
     UNIQUE (article, account, part, occasion)
 );
 
-CREATE INDEX deliveries_work ON deliveries (state, account, published);
+-- In the order of `deliveries_ready`: the first of a thousand that are due is found without a look at the others.
+CREATE INDEX deliveries_work ON deliveries (state, account, unclosed DESC, published, id);
 
 -- Each poll asks for the few that are held for a dead link, however much is held for other reasons.
 CREATE INDEX deliveries_held ON deliveries (reason, article) WHERE state = 'HELD';
@@ -160,3 +161,13 @@ CREATE TABLE events (
 );
 
 CREATE INDEX events_subject ON events (subject_id, id);
+
+-- Which process works on which feed (verb `poll`) or account (verb `drain`). A lease counts as long as its owner lives,
+-- which the lock on the owner's file tells, not a time.
+CREATE TABLE leases (
+    verb TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    since BIGINT NOT NULL,
+    PRIMARY KEY (verb, subject)
+);
