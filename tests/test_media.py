@@ -695,8 +695,14 @@ COSTLIEST = (4100, 3040)
     "make",
     [
         pytest.param(_large("WEBP", "RGBA", COSTLIEST), id="WebP"),
-        pytest.param(_large("PNG", "LA", COSTLIEST, compress_level=1), id="PNG that lets shine through"),
-        pytest.param(_large("JPEG", "RGB", (5000, 4990), progressive=True, subsampling=0), id="JPEG in passes"),
+        pytest.param(
+            _large("PNG", "LA", COSTLIEST, compress_level=1), id="PNG that lets shine through", marks=pytest.mark.long
+        ),
+        pytest.param(
+            _large("JPEG", "RGB", (5000, 4990), progressive=True, subsampling=0),
+            id="JPEG in passes",
+            marks=pytest.mark.long,
+        ),
     ],
 )
 @pytest.mark.fault("H02")

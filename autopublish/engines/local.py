@@ -220,7 +220,7 @@ class LocalEngine:
         if not self._later:
             return
         now = self._clock()
-        for job in [job for job, at in self._later.items() if at <= now]:
+        for job in sorted((job for job, at in self._later.items() if at <= now), key=self._later.__getitem__):
             del self._later[job]
             self.wake(*job)
 
