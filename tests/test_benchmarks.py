@@ -44,6 +44,7 @@ def ready(contestant: Contestant, world: World, folder: Path, *, feeds: int) -> 
 # --- scenarios -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long  # `python -m benchmarks --quick` does the same, and CI runs it
 @pytest.mark.parametrize("name", [name for name in SCENARIOS if name != "daemon"])
 def test_a_scenario_gives_a_figure_for_all_that_it_compares(name: str, bench: Bench) -> None:
     rows = SCENARIOS[name](bench)
