@@ -26,7 +26,7 @@ from threading import Event, Thread
 from autopublish.app import App, build
 from autopublish.config import digest_of
 from autopublish.engines.local import LocalEngine
-from autopublish.errors import AutopublishError, ConfigError
+from autopublish.errors import AutopublishError, ConfigError, StoreError
 from autopublish.models import State
 from autopublish.pipeline import Changed, Polled, Trouble, tell_bug
 from autopublish.store import Owner
@@ -210,6 +210,9 @@ class _Work:
             # A name that is being looked up, a disk that hangs: the next start finds it as after a crash.
             self._tell("ended in the middle of something; the next start looks it up")
             os._exit(0)
+        with contextlib.suppress(StoreError):  # the next start says what is wrong with it
+            # Whoever goes on with `run` has no daemon that could be stuck.
+            self._app.store.keep_note(LAST_TICK, "")
         self._tell("ended; nothing is lost")
 
     def _wait_for_end(self, most: timedelta, *, interruptible: bool = True) -> bool:

@@ -216,6 +216,8 @@ def test_the_command_works_until_it_is_asked_to_end(desk: Desk) -> None:
         running.until("at work: 1 feed, 1 account").until("page: posted: Article zero")
         assert running.end() == 0
     assert running.told[-1] == "ended; nothing is lost"
+    with desk.store() as store:
+        assert store.note("last_tick") == ""
     assert locks(desk) == []
 
 
