@@ -15,6 +15,11 @@ from typing import Any
 #: A key window that never ends: the platform knows our key for good.
 FOREVER = timedelta.max
 
+#: So many bytes name an item of a document.
+DIGEST_BYTES = 8
+#: Stands for an item that is read each time: no item has this digest.
+NEVER_KNOWN = bytes(DIGEST_BYTES)
+
 
 # --- feeds -----------------------------------------------------------------------------------------------------------
 

@@ -12,6 +12,9 @@ import pytest
 from tests.bench.clock import Clock
 from tests.bench.network import Network
 from tests.bench.world import World, assert_invariants
+from tests.desk import PAGE, Desk
+from tests.servers.feed_site import FeedSite
+from tests.servers.pds import FakePds
 
 #: A file system in memory, where the system has one.
 _MEMORY = Path("/dev/shm")
@@ -51,3 +54,28 @@ def world(unjudged_world: World) -> Iterator[World]:
     """A world in which, at the end of each test, nothing is lost and nothing doubled."""
     yield unjudged_world
     assert_invariants(unjudged_world)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    """A folder with a page of posts, and a feed that shows one article."""
+    folder = tmp_path / "desk"
+    folder.mkdir()
+    made = Desk(folder)
+    made.configure(PAGE)
+    made.show("zero")
+    return made
+
+
+@pytest.fixture
+def pds() -> Iterator[FakePds]:
+    """A Bluesky server."""
+    with FakePds() as server:
+        yield server
+
+
+@pytest.fixture
+def site() -> Iterator[FeedSite]:
+    """A site that answers by script."""
+    with FeedSite() as one:
+        yield one

@@ -41,13 +41,6 @@ def desk(tmp_path: Path) -> Desk:
 
 
 @pytest.fixture
-def pds() -> Iterator[FakePds]:
-    """A Bluesky server."""
-    with FakePds() as server:
-        yield server
-
-
-@pytest.fixture
 def other() -> Iterator[FakePds]:
     """A Bluesky server with somebody else's account."""
     with FakePds() as server:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,20 +28,6 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
     made.configure(PAGE)
     made.show("zero")
     return made
-
-
-@pytest.fixture
-def pds() -> Iterator[FakePds]:
-    """A Bluesky server."""
-    with FakePds() as server:
-        yield server
-
-
-@pytest.fixture
-def site() -> Iterator[FeedSite]:
-    """A site that answers by script."""
-    with FeedSite() as one:
-        yield one
 
 
 def run(desk: Desk) -> RunReport:

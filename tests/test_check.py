@@ -10,7 +10,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from itertools import pairwise
-from pathlib import Path
 from time import monotonic
 from typing import NamedTuple
 
@@ -38,29 +37,11 @@ class Usage(NamedTuple):
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    """A folder with a page of posts, and a feed that shows one article."""
-    folder = tmp_path / "desk"
-    folder.mkdir()
-    made = Desk(folder)
-    made.configure(PAGE)
-    made.show("zero")
-    return made
-
-
-@pytest.fixture
 def pds(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakePds]:
     """A Bluesky server, whose password is in the environment."""
     monkeypatch.setenv(SECRET, FakePds.password)
     with FakePds() as server:
         yield server
-
-
-@pytest.fixture
-def site() -> Iterator[FeedSite]:
-    """A site that answers by script."""
-    with FeedSite() as one:
-        yield one
 
 
 @pytest.fixture

@@ -52,31 +52,6 @@ def quiet_logs() -> Iterator[None]:
         logger.setLevel(level)
 
 
-@pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    """A folder with a page of posts, and a feed that shows one article."""
-    folder = tmp_path / "desk"
-    folder.mkdir()
-    made = Desk(folder)
-    made.configure(PAGE)
-    made.show("zero")
-    return made
-
-
-@pytest.fixture
-def pds() -> Iterator[FakePds]:
-    """A Bluesky server."""
-    with FakePds() as server:
-        yield server
-
-
-@pytest.fixture
-def site() -> Iterator[FeedSite]:
-    """A site that answers by script."""
-    with FeedSite() as one:
-        yield one
-
-
 def begin(desk: Desk, *accounts: str, feeds: str = FEED, more: str = "") -> None:
     """These accounts are configured, and the first poll is over."""
     desk.configure(*(accounts or (PAGE,)), feeds=feeds, more=more)

@@ -132,13 +132,6 @@ def desk(folder: Path) -> Desk:
     return made
 
 
-@pytest.fixture
-def pds() -> Iterator[FakePds]:
-    """A Bluesky server."""
-    with FakePds() as server:
-        yield server
-
-
 def make_due(desk: Desk) -> None:
     """Every feed was polled an hour ago."""
     with desk.store() as store:

@@ -49,13 +49,6 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
     return made
 
 
-@pytest.fixture
-def pds() -> Iterator[FakePds]:
-    """A Bluesky server."""
-    with FakePds() as server:
-        yield server
-
-
 def db(desk: Desk) -> Path:
     """The store's file."""
     return desk.folder / "autopublish.db"

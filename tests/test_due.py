@@ -6,11 +6,9 @@ import json
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from time import monotonic, sleep
 
 import pytest
@@ -114,31 +112,6 @@ def test_an_account_goes_on_when_the_first_of_its_work_may(
 
 
 # --- the commands ----------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    """A folder with a page of posts and a feed that shows one article."""
-    folder = tmp_path / "desk"
-    folder.mkdir()
-    made = Desk(folder)
-    made.configure(PAGE)
-    made.show("zero")
-    return made
-
-
-@pytest.fixture
-def pds() -> Iterator[FakePds]:
-    """A Bluesky server."""
-    with FakePds() as server:
-        yield server
-
-
-@pytest.fixture
-def site() -> Iterator[FeedSite]:
-    """A site that answers by script."""
-    with FeedSite() as one:
-        yield one
 
 
 def test_a_run_that_keeps_to_every_asks_no_feed_before_its_time_and_works_on_what_waits(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -103,13 +103,6 @@ MOVES: dict[str, Shape] = {
     "dates-in-another-zone": to_zone,
     "another-zone-and-permalinks": to_zone_and_permalinks,
 }
-
-
-@pytest.fixture
-def site() -> Iterator[FeedSite]:
-    """A site that answers by script."""
-    with FeedSite() as one:
-        yield one
 
 
 class Newsroom:

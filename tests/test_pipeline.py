@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import io
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -56,13 +56,6 @@ LATE = Step(say=Say.FAILED, creates=timedelta(seconds=222))
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
-
-
-@pytest.fixture
-def site() -> Iterator[FeedSite]:
-    """A site that answers by script."""
-    with FeedSite() as one:
-        yield one
 
 
 def start(world: World, *platforms: str, **settings: Any) -> None:

@@ -15,15 +15,11 @@ from dataclasses import dataclass
 
 from autopublish.articles import normalise_link
 from autopublish.feeds.entries import absolute, without_controls
-from autopublish.models import Item
+from autopublish.models import DIGEST_BYTES, NEVER_KNOWN, Item
 
 #: Items that are read of one document, and items in which they are looked for; the others are only counted.
 MOST_ITEMS = 500
 MOST_SEEN = 2000
-
-DIGEST_BYTES = 8
-#: Stands for an item that must be read each time: no item has this digest.
-_NEVER_KNOWN = bytes(DIGEST_BYTES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +114,7 @@ def _told(part: Part, items: Sequence[Item]) -> bytes:
     expected = _expected(part)
     if len(items) == 1 and (expected.guid or expected.link) and _names_of(items[0]) == expected:
         return part.digest
-    return _NEVER_KNOWN * len(items)
+    return NEVER_KNOWN * len(items)
 
 
 class _Others:

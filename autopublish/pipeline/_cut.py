@@ -9,12 +9,7 @@ import hashlib
 from collections.abc import Sequence
 
 from autopublish import __version__
-from autopublish.models import Document, Feed
-
-#: So many bytes name an item; `feeds.parse` makes them.
-DIGEST_BYTES = 8
-#: Stands for an item that is read each time.
-NEVER_KNOWN = bytes(DIGEST_BYTES)
+from autopublish.models import DIGEST_BYTES, NEVER_KNOWN, Document, Feed
 
 
 def known_items(feed: Feed) -> bytes:
