@@ -21,12 +21,24 @@ from threading import Condition, Lock
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
-from autopublish import __version__
+from autopublish import __version__, alerts
 from autopublish.articles import alias_of_link, normalise_link
 from autopublish.config import Config, digest_of, load, resolve_secrets
+from autopublish.disk import LITTLE_BYTES, free_bytes
 from autopublish.engines.local import Key, LocalEngine
-from autopublish.errors import ConfigError, FeedError, FeedUnreachable, Problem, StoreError
-from autopublish.models import Account, AccountState, Article, Delivery, FeedSettings, Standing
+from autopublish.errors import (
+    ChannelError,
+    ConfigError,
+    ExtraMissing,
+    FeedError,
+    FeedUnreachable,
+    Problem,
+    StoreBusy,
+    StoreError,
+    StoreLocked,
+)
+from autopublish.health import LAST_TICK, Health, problems, tick_of
+from autopublish.models import Account, AccountState, AlertKind, Article, Delivery, FeedSettings, Standing, Stop
 from autopublish.net import Client
 from autopublish.pipeline import (
     Changed,
@@ -44,10 +56,19 @@ from autopublish.store import Event, Owner, Store, open_store, path_of
 if TYPE_CHECKING:
     from autopublish.media import Pictures
     from autopublish.platforms._base import Platform
+    from autopublish.telling import Leases, Phrases, Teller, Tried, Ways
 
 
 _STORE_LINE = re.compile(rb"^store:[ \t]*[\"']?(sqlite:///[^\s\"'#]+)", re.MULTILINE)
+#: The store's note that the configuration names a monitor, to be called by each run in its turn.
+_MONITORED = "monitored"
+#: How often a run that stays looks whether somebody is to be told of something.
+TELL_EVERY = timedelta(minutes=1)
+#: How often is looked for what nothing tells of: silence, an old copy, a full disk.
+LOOK_EVERY = timedelta(hours=1)
 DEFAULT_STORE = "sqlite:///autopublish.db"
+#: So many starts within 10 minutes are a loop if each before did not end in order.
+CRASH_LOOP = 5
 #: A site as people write it, with what may follow.
 _SITE = re.compile(r"[\w-]+(?:\.[\w-]+)+(?::\d+)?(?:[/?]\S*)?")
 
@@ -95,6 +116,10 @@ class RunReport:
     stopped: bool = False
     #: The operator's, if the configuration had to be read.
     timezone: str | None = None
+    #: Somebody stopped everything: what waits was not sent.
+    stop: Stop | None = None
+    #: No run told of that stop before.
+    stop_is_news: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +128,8 @@ class Gone:
 
     #: They were in SAFE_MODE.
     accounts: Sequence[str]
+    #: The stop of everything that there was; None: there was none.
+    stop: Stop | None
     #: So many deliveries are looked for before they are sent.
     released: int
     #: So many stay HELD, since their networks cannot tell.
@@ -133,6 +160,25 @@ def build(
     return App(path, open_store(config.store), config=config, clock=clock, wait=wait)
 
 
+def build_to_stop(path: Path | str, *, clock: Callable[[], datetime] = now_utc) -> tuple[App, ConfigError | None]:
+    """As `build`; with a wrong file, the program for the store that it seems to name: who must stop can do so.
+
+    Gives what is wrong with the file, too.
+
+    Raises:
+        ConfigError: the file is wrong, and there is no store where it seems to name one.
+        StoreError: the store cannot be used.
+    """
+    path = Path(path)
+    try:
+        return build(path, clock=clock), None
+    except ConfigError as error:
+        place = _guessed_store(path) if path.is_file() else None
+        if place is None:
+            raise
+        return App(path, open_store(f"sqlite:///{place}"), config=None, clock=clock), error
+
+
 def look(path: Path | str, *, clock: Callable[[], datetime] = now_utc) -> App:
     """The program for commands that only read; nothing is written anywhere.
 
@@ -150,10 +196,8 @@ def _mark_of(path: Path, digest: str) -> str:
 
 def _remembered(path: Path, mark: str) -> Store | None:
     """The store that remembers this very file; where it lies is guessed, and the mark proves the guess."""
-    found = _STORE_LINE.search(path.read_bytes())
-    url = found.group(1).decode(errors="replace") if found else DEFAULT_STORE
-    place = path.resolve().parent / url.removeprefix("sqlite:///")
-    if not place.is_file() or not place.stat().st_size:
+    place = _guessed_store(path)
+    if place is None:
         return None
     try:
         glimpse = open_store(f"sqlite:///{place}", read_only=True)
@@ -164,6 +208,14 @@ def _remembered(path: Path, mark: str) -> Store | None:
         return open_store(f"sqlite:///{place}") if is_ours else None
     except StoreError:
         return None  # said in words when the configuration has been read
+
+
+def _guessed_store(path: Path) -> Path | None:
+    """Where a file that is not read as YAML seems to have its store; None: there is none."""
+    found = _STORE_LINE.search(path.read_bytes())
+    url = found.group(1).decode(errors="replace") if found else DEFAULT_STORE
+    place = path.resolve().parent / url.removeprefix("sqlite:///")
+    return place if place.is_file() and place.stat().st_size else None
 
 
 class App:
@@ -278,10 +330,11 @@ class App:
         Raises:
             StoreBusy: another run is at work.
         """
-        with self.store.only_run(self._clock()), self.store.own("run", self._clock()) as owner:
+        with self.store.only_run(self._clock()) as start, self.store.own("run", self._clock()) as owner:
+            told = self.watch_falls(start.falls)
             self._check_store()
             is_new = self._is_new()
-            told = (*self._adopt(), *self._watch_store())
+            told = (*told, *self._adopt(), *self._watch_store())
             engine = LocalEngine(clock=self._clock, wait=self._wait)
             pipeline = self._pipeline(engine, owner)
             if watch is not None:
@@ -290,18 +343,19 @@ class App:
             recovered = pipeline.recover()
             if is_new:
                 pipeline.check_secrets()
-            stopped = False
+            stopped, said = False, list[str]()
             try:
                 _work_once(pipeline, engine, feeds)
                 if end is End.WHEN_QUIET:
-                    _work_until_over(pipeline, engine)
+                    engine.handlers["tell"] = lambda _: said.extend(self._tell_people(owner))
+                    _work_until_over(pipeline, engine, self._clock)
             except KeyboardInterrupt:
                 # Who stays may be sent away at any time, and says what it did.
                 if end is End.AT_ONCE:
                     raise
                 stopped = True
             self._tidy()
-            told = (*told, *self._copy_store())
+            told = (*told, *self._copy_store(), *said, *self._tell_people(owner))
             return replace(self._report(pipeline, told, recovered), stopped=stopped)
 
     # --- the store's care --------------------------------------------------------------------------------------------
@@ -334,6 +388,21 @@ class App:
             ),
         )
 
+    def watch_falls(self, falls: int) -> tuple[str, ...]:
+        """Every account is in SAFE_MODE if so many processes of late did not end in order; gives what is new."""
+        if falls < CRASH_LOOP - 1 or self.store.note("crashed") is not None:
+            return ()
+        from autopublish import deliveries
+
+        why = f"the program began {CRASH_LOOP} times within 10 minutes, and each time before it did not end in order"
+        self.store.stop_all(why, self.now(), stopped=deliveries.stopped, note="crashed")
+        return (
+            (
+                f"{why}: it was killed, or failed as its log says. Every account is in SAFE_MODE: feeds are read, and "
+                "nothing is sent. Mend that, look at the accounts, then `autopublish go` lets them go on"
+            ),
+        )
+
     def _copy_store(self) -> tuple[str, ...]:
         """The day has its copy of the store; gives why not."""
         now = self.now()
@@ -344,19 +413,115 @@ class App:
         words = care.keep_daily(self.store, now)
         return (words,) if words else ()
 
-    def go(self, *, who: str) -> Gone:
-        """A person looked at the networks: no account is in SAFE_MODE, and what was held for that goes on if it can.
+    # --- alerts ------------------------------------------------------------------------------------------------------
+
+    def teller(
+        self, leases: Leases, say: Callable[[str], None], stopping: Callable[[], bool] = lambda: False
+    ) -> Teller:
+        """What tells people of alerts, by the channels of the configuration in force."""
+        from autopublish.telling import Teller
+
+        return Teller(self.store, clock=self._clock, ways=self.ways, leases=leases, say=say, stopping=stopping)
+
+    def ways(self) -> Ways:
+        """The channels of the configuration in force."""
+        from autopublish.ways import ways_of
+
+        return ways_of(self.config, self.client, self._private)
+
+    def _private(self, account: Account) -> Platform:
+        """The platform of an account for alerts, apart from what drains it.
 
         Raises:
-            NotAllowed: nothing is in SAFE_MODE.
+            ChannelError: it is stopped.
+            SecretError: a secret is missing, empty or a sample.
+        """
+        standing = self.store.standings().get(account.name)
+        if standing is not None and standing.state in (AccountState.PAUSED, AccountState.AUTH_BLOCKED):
+            raise ChannelError(f"{account.name} is {standing.state.value}: {standing.reason or 'no reason is known'}")
+        return private_platform(account, self.config.path.parent, self.client)
+
+    def _tell_people(self, owner: Owner) -> Sequence[str]:
+        """What is due was told; gives what the operator must know of it."""
+        said: list[str] = []
+        self._look_around_hourly()
+        # A run that has nothing to tell and nobody to call does not even load what would do it.
+        if self.store.note(_MONITORED) or self.store.alerts():
+            self.teller(owner, said.append).round()
+        return said
+
+    def _look_around_hourly(self) -> None:
+        now, looked = self.now(), self.store.note("looked around")
+        if looked is None or not timedelta(0) <= now - datetime.fromisoformat(looked) < LOOK_EVERY:
+            # A run is proof that the file is right, whatever a daemon found before it.
+            self.store.clear(AlertKind.CONFIGURATION, "", now)
+            self.look_around()
+
+    def look_around(self) -> None:
+        """What no feed and no account tells of is found or over: silence, an old copy, a full disk."""
+        from autopublish.store import care
+
+        now, store = self.now(), self.store
+        store.look_for_silence(now)
+        since = min((feed.first_try for feed in store.feeds() if feed.first_try is not None), default=None)
+        size = sum(file.stat().st_size for file in (store.path, Path(f"{store.path}-wal")) if file.exists())
+        free = free_bytes(store.path.parent)
+        causes = {
+            AlertKind.COPY: alerts.old_copy(care.newest_copy(store.folder), since, now),
+            AlertKind.DISK: alerts.full_disk(str(store.path), free=free, least=LITTLE_BYTES, store=size),
+        }
+        for kind, cause in causes.items():
+            if cause is None:
+                store.clear(kind, "", now)
+            else:
+                store.find(cause, now)
+        store.keep_note("looked around", now.isoformat())
+
+    def phrases(self) -> Phrases:
+        """Alerts in words, by what the store says now."""
+        from autopublish.telling import Phrases
+
+        return Phrases(self.store)
+
+    def try_channels(self, only: str | None = None) -> tuple[Tried, ...]:
+        """What became of a notice that says that it is a test, in each channel or in one; the monitor counts as one.
+
+        Raises:
+            ConfigError: there is no such channel.
+        """
+        from autopublish.telling import tell_one, trial_notice
+
+        ways = self.ways()
+        kinds = (*ways.channels, *(("ping",) if ways.monitor is not None else ()))
+        if only is not None and only not in kinds:
+            message = f'there is no channel "{only}"; it has {", ".join(kinds) or "none"}'
+            raise ConfigError(Problem(file=str(self.path), key="alerts", message=message))
+        notice = trial_notice(ways.file, self.now())
+        return tuple(tell_one(ways, kind, notice) for kind in ([only] if only else kinds))
+
+    def go(self, *, who: str) -> Gone:
+        """Everything is not stopped any more, and no account is in SAFE_MODE; what was held for that goes on if it can.
+
+        What waited has not become stale meanwhile, and is looked for before it is sent. Categories and accounts that
+        were stopped by name stay stopped.
+
+        Raises:
+            NotAllowed: nothing is stopped or in SAFE_MODE.
         """
         from autopublish import deliveries
         from autopublish.pipeline._parts import resolution_of
 
         stopped = [one for one in self.store.standings().values() if one.state is AccountState.SAFE_MODE]
-        if not stopped and self.store.restored() is None:
-            raise deliveries.NotAllowed("nothing is in SAFE_MODE")
+        stop = self.store.stop()
+        is_ahead = (noted := self.store.noted_ahead()) is not None and noted > self.now()
+        kept = self.store.restored() or self.store.note("crashed")
+        if not stopped and stop is None and kept is None and not is_ahead:
+            raise deliveries.NotAllowed("everything goes on already: there is no stop, and nothing is in SAFE_MODE")
         known = {name: resolution_of(one, self.describe(one)) for name, one in self.accounts.items()}
+        if is_ahead:
+            self.store.set_right(self.now(), righted=deliveries.righted)
+        if any(deliveries.is_stopped_for_clock(one) for one in stopped):
+            self.store.accept_clock()
         rows, unread = self.store.trust(
             self.now(),
             actor=who,
@@ -364,7 +529,8 @@ class App:
             started=deliveries.started,
         )
         held = sum(one.count for one in self.store.counts() if one.reason == deliveries.RESTORED)
-        return Gone(accounts=tuple(one.account for one in stopped), released=len(rows), held=held, unread=unread)
+        accounts = tuple(one.account for one in stopped)
+        return Gone(accounts=accounts, stop=stop, released=len(rows), held=held, unread=unread)
 
     # --- daemon ------------------------------------------------------------------------------------------------------
 
@@ -400,7 +566,8 @@ class App:
             raise ConfigError(Problem(file=str(self.path), key="store", message=words))
         with self._loading:
             self._config = config
-        told = self._adopt()
+        # Before anything works on them: an account that is new is in SAFE_MODE as all others are.
+        told = (*self._adopt(), *self._watch_store())
         self.__dict__["accounts"] = {account.name: account for account in config.accounts}
         # With its connection, the secrets of an account that is gone are let go.
         for name in self._connections.keys() - self.accounts.keys():
@@ -408,20 +575,67 @@ class App:
         self.client.user_agent = user_agent(config.contact)
         return told
 
+    def watch(self) -> Sequence[str]:
+        """Who stays may go on with the store as it lies there now, in SAFE_MODE if need be; gives what is new of that.
+
+        Raises:
+            StoreLost: it was deleted, moved or replaced.
+        """
+        self.store.demand_in_place()
+        return self._watch_store()
+
     def care(self) -> Sequence[str]:
-        """What is to be done once a day is done today; gives what is worth telling.
+        """What is to be done once a day is done today, and it is known how the disk is; gives what is worth telling.
 
         Raises:
             StoreError: the store is damaged.
         """
         self._check_store()
         self._tidy()
-        return (*self._watch_store(), *self._copy_store())
+        told = (*self._watch_store(), *self._copy_store())
+        self.look_around()
+        return told
 
     def _tidy(self) -> None:
         """No picture is left that only finished articles used."""
         if "pictures" in self.__dict__:
             self.pictures.forget(self.store.open_articles())
+
+    # --- the big switch ----------------------------------------------------------------------------------------------
+
+    def stop(self, *, who: str, why: str | None) -> Stop | None:
+        """Nothing is sent on any account until `go`, by no process; gives the earlier stop if there was one."""
+        return self.store.stop_everything(Stop(who=who, since=self.now(), why=why))
+
+    def stop_category(self, category: str, *, who: str, why: str | None) -> tuple[Stop | None, Sequence[Delivery]]:
+        """Nothing of a category is sent; gives the earlier stop if there was one, and what is HELD now."""
+        from autopublish.pipeline._switch import stop_category
+
+        return stop_category(self.store, Stop(who=who, since=self.now(), why=why, category=category))
+
+    def go_category(self, category: str, *, who: str) -> tuple[Stop | None, Sequence[Delivery]]:
+        """What was held for the stop of a category goes on; gives that stop, if there was one, and what was held."""
+        from autopublish.pipeline._switch import go_category
+
+        return go_category(self.store, category, actor=who, now=self.now())
+
+    def stops(self) -> tuple[Stop, ...]:
+        """What a person stopped: everything, and categories."""
+        stop, stopped = self.store.stop(), self.store.stopped_categories()
+        return stopped if stop is None else (stop, *stopped)
+
+    def near_categories(self, category: str) -> Sequence[str] | None:
+        """None if an article of late has the category, else those that are spelt nearly so."""
+        from autopublish.pipeline._switch import near_categories
+
+        return near_categories(self.store, category)
+
+    def _is_news(self, stop: Stop | None) -> bool:
+        """Whether no run told of this stop before; after that one did."""
+        if stop is None or self.store.note("stop told") == stop.since.isoformat():
+            return False
+        self.store.keep_note("stop told", stop.since.isoformat())
+        return True
 
     # --- a person's decisions about accounts -------------------------------------------------------------------------
 
@@ -464,6 +678,34 @@ class App:
         """The time by the program's clock."""
         return self._clock()
 
+    def health(self) -> Health:
+        """Whether the program does its work; a file or a store that cannot be read is a problem, too."""
+        tick = None
+        try:
+            # The file as it is now, whatever a process that stays has in force.
+            if self._config is None or digest_of(self.path) != self._config.digest:
+                load(self.path)
+            tick = tick_of(self.store.note(LAST_TICK))
+            found = problems(self.store.feeds(), self.store.standings().values(), tick=tick, now=self.now())
+        except (ConfigError, StoreError, ValueError) as error:
+            found = (str(error),)
+        return Health(tick=tick, problems=found)
+
+    def metrics(self) -> bytes:
+        """The figures of the store in the text format of Prometheus.
+
+        Raises:
+            ExtraMissing: the extra `metrics` is not installed.
+            StoreError: the store cannot be read.
+        """
+        try:
+            from autopublish.metrics import exposition
+        except ModuleNotFoundError as error:
+            if error.name != "prometheus_client":
+                raise
+            raise ExtraMissing("metrics", "prometheus-client") from error
+        return exposition(self.store.measure(), self.health())
+
     def paced_until(self, account: str) -> datetime | None:
         """Until when the rate windows of an account keep it from sending; None: they do not."""
         from autopublish.pipeline._due import paced_until
@@ -495,11 +737,14 @@ class App:
         """For each account its delivery of the article, or in words why there is none; former accounts come last."""
         rows = {row.account: row for row in self.store.deliveries_of(article.id)}
         standings = self.store.standings()
-        answers = {name: rows.get(name) or _why_none(article, standings.get(name)) for name in self.accounts}
+        answers = {
+            name: rows.get(name) or _why_none(article, account, standings.get(name))
+            for name, account in self.accounts.items()
+        }
         return answers | {name: row for name, row in rows.items() if name not in answers}
 
     def _report(self, pipeline: Pipeline, told: Sequence[str], recovered: int) -> RunReport:
-        journal = pipeline.journal
+        journal, stop = pipeline.journal, self.store.stop()
         order = {name: place for place, name in enumerate(pipeline.feed_names())}
         return RunReport(
             polled=sorted(journal.polled, key=lambda polled: order.get(polled.feed, 0)),
@@ -512,6 +757,8 @@ class App:
             standings=self.store.standings(),
             told=told,
             timezone=self._config.timezone if self._config else None,
+            stop=stop,
+            stop_is_news=self._is_news(stop),
         )
 
     def _adopt(self) -> Sequence[str]:
@@ -520,8 +767,19 @@ class App:
             return ()
         config = self._config
         mark = _mark_of(self.path, config.digest)
+        self._keep_plan(config)
         events = self.store.adopt(config.feeds, config.accounts, digest=mark, now=self._clock())
         return _told(events)
+
+    def _keep_plan(self, config: Config) -> None:
+        """The store remembers which channels there are, and what could not be told is tried at once by them."""
+        from autopublish.telling import FAILED, PLAN
+        from autopublish.ways import plan_of
+
+        self.store.keep_note(PLAN, plan_of(config.alerts).note())
+        self.store.keep_note(_MONITORED, "yes" if config.alerts.every else "")
+        if self.store.note(FAILED):
+            self.store.keep_note(FAILED, "")
 
     def _is_new(self) -> bool:
         """Whether the configuration was read, and is not the one that the store remembers."""
@@ -555,14 +813,20 @@ def _work_once(pipeline: Pipeline, engine: LocalEngine, feeds: Feeds) -> None:
         pipeline.end_round()
 
 
-def _work_until_over(pipeline: Pipeline, engine: LocalEngine) -> None:
-    """Work on what falls due by itself until nothing does."""
+def _work_until_over(pipeline: Pipeline, engine: LocalEngine, clock: Callable[[], datetime]) -> None:
+    """Work on what falls due by itself until nothing does; it may take hours, and people hear of what is found."""
+    told: datetime | None = None
 
     def when_quiet() -> None:
+        nonlocal told
         # What a person stopped or cancelled meanwhile is not waited for.
         engine.keep_later({("drain", account) for account in pipeline.wake_waiting()})
         if engine.later:
             pipeline.journal.watch(_waits_for(engine.later))
+            # In a thread of its own: an interrupt, which reaches this one, must find it waiting.
+            if told is None or not timedelta(0) <= clock() - told < TELL_EVERY:
+                told = clock()
+                engine.wake("tell", "")
 
     engine.handlers["drain"] = pipeline.drain_and_go_on
     engine.run_until_over(when_quiet)
@@ -585,7 +849,9 @@ def _told(events: Sequence[Event]) -> tuple[str, ...]:
     return tuple(words)
 
 
-def _why_none(article: Article, standing: Standing | None) -> str:
+def _why_none(article: Article, account: Account, standing: Standing | None) -> str:
+    if not account.takes_articles:
+        return "not posted: the account takes no articles (`feeds: none`)"
     if article.baseline:
         return "not posted: it was there already when the feed was polled for the first time (see `first_run`)"
     if standing is None:
@@ -595,17 +861,58 @@ def _why_none(article: Article, standing: Standing | None) -> str:
     return "not posted: no poll has routed it to this account"
 
 
+def tell_of_store(path: Path, error: StoreError, *, clock: Callable[[], datetime] = now_utc) -> None:
+    """People have heard, once an hour at most, that the store cannot be used; what others hold for a while is no news.
+
+    Where the configuration cannot be read, or no channel takes it, nobody has.
+    """
+    from autopublish.telling import tell_without_store
+    from autopublish.ways import ways_of
+
+    if isinstance(error, StoreBusy | StoreLocked):
+        return
+    try:
+        config = load(path)
+    except ConfigError:
+        return
+    if not config.alerts.channels:
+        return
+    client = Client(user_agent=user_agent(config.contact))
+    try:
+        ways = ways_of(config, client, lambda account: private_platform(account, config.path.parent, client))
+        mark = path_of(config.store)
+        tell_without_store(ways, str(error), mark=mark.with_name(f"{mark.name}.d") / "told", now=clock())
+    finally:
+        client.close()
+
+
+def private_platform(account: Account, base: Path, client: Client) -> Platform:
+    """The account's platform with its secrets, for one use.
+
+    Raises:
+        SecretError: a secret is missing, empty or a sample.
+    """
+    settings, _ = resolve_secrets(account, base=base)
+    return describe(replace(account, settings=settings), client)
+
+
 def _silently(_: str) -> None:
     """Nobody is told."""
 
 
 def glance(
-    path: Path, target: str | None, *, most: int, tell: Callable[[str], None] = _silently
+    path: Path,
+    target: str | None,
+    *,
+    most: int,
+    tell: Callable[[str], None] = _silently,
+    unread: Callable[[FeedError], None] | None = None,
 ) -> tuple[Previewed, ...]:
     """What `preview` shows: the newest articles of the configured feeds, of one feed or of a site, or one article.
 
     By the configuration if there is one, else of the address alone, with an account on each platform. `tell` is told
-    which feed was found where the address is that of a page.
+    which feed was found where the address is that of a page. `unread` is given what is wrong with each of the
+    configured feeds that cannot be read, and the others are shown; without it the first one ends it.
 
     Raises:
         ConfigError: the file is wrong, or `target` is neither a feed of it nor an address.
@@ -614,7 +921,8 @@ def glance(
     config = load(path) if target is None or path.exists() else None
     client = Client(user_agent=user_agent(config.contact if config else None))
     try:
-        return _Glance(config=config, client=client, now=now_utc(), most=most, tell=tell).of(target)
+        glance = _Glance(config=config, client=client, now=now_utc(), most=most, tell=tell)
+        return glance.of_all(unread) if target is None and unread is not None else glance.of(target)
     finally:
         client.close()
 
@@ -685,6 +993,16 @@ class _Glance:
             return self._at(address_of(target, self.feeds))
         return tuple(one for feed in named for one in self.newest(feed))
 
+    def of_all(self, unread: Callable[[FeedError], None]) -> tuple[Previewed, ...]:
+        """What is shown of every configured feed that can be read; the others are told."""
+        shown: list[Previewed] = []
+        for feed in self.feeds:
+            try:
+                shown += self.newest(feed)
+            except FeedError as error:
+                unread(error)
+        return tuple(shown)
+
     def _at(self, address: str) -> tuple[Previewed, ...]:
         known = next((feed for feed in self.feeds if feed.url == address), None)
         if known is not None:
@@ -724,8 +1042,7 @@ class _Glance:
 
     def _connect(self, account: Account, client: Client) -> Platform:
         assert self.config is not None
-        settings, _ = resolve_secrets(account, base=self.config.path.resolve().parent)
-        return describe(replace(account, settings=settings), client)
+        return private_platform(account, self.config.path.resolve().parent, client)
 
     def find_feed(self, address: str) -> FeedSettings:
         """The feed at an address, or that of the site whose page it is."""

@@ -564,7 +564,8 @@ def _novelty(
 def _since_last_poll(article: Article, feed: Feed, now: datetime) -> Novelty:
     if article.published > now:
         return Novelty.FUTURE
-    if feed.last_good is not None and article.published < feed.last_good - BACKDATED_AFTER:
+    # A last poll that lies ahead was dated by a clock that went wrong.
+    if feed.last_good is not None and article.published < min(feed.last_good, now) - BACKDATED_AFTER:
         return Novelty.BACKDATED
     return Novelty.NEWS
 

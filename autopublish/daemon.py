@@ -16,28 +16,32 @@ import os
 import signal
 import socket
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from threading import Event, Thread
+from typing import TYPE_CHECKING
 
-from autopublish.app import App, build
+from autopublish import alerts
+from autopublish.app import App, build, tell_of_store
 from autopublish.config import digest_of
-from autopublish.engines.local import LocalEngine
-from autopublish.errors import AutopublishError, ConfigError, StoreError
-from autopublish.models import State
+from autopublish.engines.local import CLOCKS, Clocks, LocalEngine
+from autopublish.errors import AutopublishError, ConfigError, StoreError, StoreLocked, StoreLost
+from autopublish.health import LAST_TICK
+from autopublish.models import AccountState, AlertKind, State, Stop
 from autopublish.pipeline import Changed, Polled, Trouble, tell_bug
-from autopublish.store import Owner
+from autopublish.store import Owner, Start
+
+if TYPE_CHECKING:
+    from autopublish.listener import Listener
 
 log = logging.getLogger(__name__)
 
 #: What ends it, and what makes it read its configuration.
 _ENDS = (signal.SIGTERM, signal.SIGINT)
 _SIGNALS = (*_ENDS, signal.SIGHUP)
-#: Under this name the store says when the daemon looked at everything last, as ISO 8601 in UTC.
-LAST_TICK = "last_tick"
 #: What finds the work that no wake-up told of.
 _RECONCILE = ("reconcile", "")
 #: What may take minutes where a store is large.
@@ -45,6 +49,8 @@ _CARE = ("care", "")
 #: So many failures in so short a time are no matter of one feed or account: the service manager begins anew.
 _MOST_FAILURES = 5
 _FAILURES_WITHIN_SECONDS = 600.0
+#: What tells people of what was found.
+_TELL = ("tell", "")
 #: Without a watchdog nothing but a signal wakes the main thread.
 _LONG_SECONDS = 3600.0
 
@@ -55,8 +61,12 @@ class Limits:
 
     #: How often everything is looked at.
     minute: timedelta = timedelta(seconds=60)
-    #: Without such a look for so long, the service manager is told no more that all is well.
-    silence: timedelta = timedelta(minutes=2)
+    #: Once the engine has not begun such a look for so long, the service manager is told no more that all is well;
+    pulse: timedelta = timedelta(seconds=65)
+    #: nor once none has ended for so long: it may have to wait for the store.
+    silence: timedelta = timedelta(minutes=5)
+    #: Nor if every thread hangs in one call for so long.
+    stuck: timedelta = timedelta(hours=1)
     #: How often is asked whether the store is to be looked through and copied, and what is not needed any more.
     care: timedelta = timedelta(hours=1)
     #: What runs when the daemon is asked to end may go on for so long,
@@ -113,10 +123,13 @@ class Daemon:
     `tell` is called with each line that its operator should read, from any thread.
     """
 
-    def __init__(self, path: Path, *, tell: Callable[[str], None], limits: Limits = Limits()) -> None:
+    def __init__(
+        self, path: Path, *, tell: Callable[[str], None], limits: Limits = Limits(), clocks: Clocks = CLOCKS
+    ) -> None:
         self._path = path
         self._tell = tell
         self._limits = limits
+        self._clocks = clocks
         self._notify = Notifier(os.environ)
 
     def run(self) -> bool:
@@ -132,10 +145,14 @@ class Daemon:
         """
         # Taken one by one by this thread, so that none comes in the middle of something.
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-        app = build(self._path)
+        app = build(self._path, clock=self._clocks.now)
         try:
-            with app.store.only_daemon(app.now()), app.store.own("daemon", app.now()) as owner:
-                return _Work(app, owner, self._tell, self._limits, self._notify).until_asked_to_end()
+            with app.store.only_daemon(app.now()) as start, app.store.own("daemon", app.now()) as owner:
+                work = _Work(app, owner, start, self._tell, self._limits, self._clocks, self._notify)
+                in_order = work.until_asked_to_end()
+                if not in_order:
+                    work.tell_of_store()
+                return in_order
         finally:
             app.close()
 
@@ -143,29 +160,55 @@ class Daemon:
 class _Work:
     """One life of the daemon."""
 
-    def __init__(self, app: App, owner: Owner, tell: Callable[[str], None], limits: Limits, notify: Notifier) -> None:
+    def __init__(
+        self,
+        app: App,
+        owner: Owner,
+        start: Start,
+        tell: Callable[[str], None],
+        limits: Limits,
+        clocks: Clocks,
+        notify: Notifier,
+    ) -> None:
         self._app = app
         self._tell = _safely(tell)
         self._limits = limits
         self._notify = notify
-        self._engine = LocalEngine(clock=app.now)
+        self._monotonic = clocks.monotonic
+        self._engine = LocalEngine(clock=app.now, wait=clocks.wait, monotonic=clocks.monotonic, alarm=clocks.alarm)
+        self._start = start
+        for words in app.watch_falls(start.falls):
+            self._tell(words)
         self._pipeline, told = app.begin(self._engine, owner)
         #: Of the file as it was looked at last; None: it could not be read.
         self._digest: str | None = app.config.digest
         self._news = News(self._tell)
+        self._listener: Listener | None = None
         self._failures: deque[float] = deque(maxlen=_MOST_FAILURES)
+        self._failed_at: float | None = None
+        #: The accounts that were not ACTIVE when everything was looked at last.
+        self._stopped: set[str] = set()
         self._asked_to_reload = Event()
         self._ended = Event()
-        #: By `time.monotonic`, when everything was looked at last.
-        self._looked = self._cared = time.monotonic()
+        #: By the clock that does not jump, when everything was looked at last.
+        self._looked = self._cared = self._monotonic()
         for words in told:
             self._tell(words)
         self._engine.handlers.update(
-            poll=self._contained(self._pipeline.poll_and_go_on),
-            drain=self._contained(self._pipeline.drain_and_go_on),
-            reconcile=self._contained(self._reconcile),
-            care=self._contained(self._care),
+            poll=self._contained("poll", self._pipeline.poll_and_go_on),
+            drain=self._contained("drain", self._pipeline.drain_and_go_on),
+            reconcile=self._contained("reconcile", self._reconcile),
+            care=self._contained("care", self._care),
+            tell=self._contained("tell", self._tell_people),
         )
+        #: What tells people of alerts.
+        self._teller = app.teller(owner, self._tell, lambda: self._engine.is_stopping)
+        #: What is wrong with the store itself, where no alert can be written.
+        self._store_fails: StoreError | None = None
+        #: How often each verb of the program failed in a row for no known reason.
+        self._bugs: Counter[str] = Counter()
+        # A start is proof that the file is right.
+        app.store.clear(AlertKind.CONFIGURATION, "", app.now())
 
     def until_asked_to_end(self) -> bool:
         """All is done that falls due, until a signal comes or the engine fails; whether it was a signal."""
@@ -188,7 +231,10 @@ class _Work:
     def _run_engine(self) -> None:
         try:
             self._engine.run_until_stopped(_RECONCILE, every_seconds=self._limits.minute.total_seconds())
+        except AutopublishError:
+            pass  # told in words when it was raised
         except BaseException as error:  # noqa: BLE001 - the process ends because of it, and the main thread says so
+            self._start.hold.falls = True
             tell_bug(log, "the engine failed", error)
         finally:
             self._ended.set()
@@ -209,7 +255,10 @@ class _Work:
         if worker.is_alive():
             # A name that is being looked up, a disk that hangs: the next start finds it as after a crash.
             self._tell("ended in the middle of something; the next start looks it up")
+            self._start.hold.end()
             os._exit(0)
+        if self._listener is not None:
+            self._listener.close()
         with contextlib.suppress(StoreError):  # the next start says what is wrong with it
             # Whoever goes on with `run` has no daemon that could be stuck.
             self._app.store.keep_note(LAST_TICK, "")
@@ -228,23 +277,78 @@ class _Work:
     # --- each minute -------------------------------------------------------------------------------------------------
 
     def _reconcile(self, _: str) -> None:
+        for words in self._app.watch():
+            self._tell(words)
         self._look_at_file()
+        self._listen()
+        self._news.tell_stop(self._app.store.stop())
         self._pipeline.wake_all()
+        self._pipeline.judge_clock()
         self._app.store.keep_note(LAST_TICK, self._app.now().isoformat())
-        self._looked = time.monotonic()
+        self._forget_what_is_over()
+        self._engine.wake(*_TELL)
+        self._looked = self._monotonic()
         self._notify(self._status())
         if self._looked - self._cared >= self._limits.care.total_seconds():
             self._cared = self._looked
             self._pipeline.forgive()
             self._engine.wake(*_CARE)
 
+    def _listen(self) -> None:
+        """It is listened where the configuration says."""
+        address = self._app.config.listen
+        if address is not None and self._listener is None:
+            # What listens nowhere does not pay for it.
+            from autopublish.listener import Listener
+
+            self._listener = Listener(self._app, tell=self._tell)
+        if self._listener is not None:
+            self._listener.listen(address)
+
+    def _forget_what_is_over(self) -> None:
+        """What comes again after it was mended is told again."""
+        stopped = {name for name, one in self._app.store.standings().items() if one.state is not AccountState.ACTIVE}
+        for name in self._stopped - stopped:
+            self._news.forget(f"account {name}")
+        self._stopped = stopped
+        if self._failed_at is not None and self._monotonic() - self._failed_at > _FAILURES_WITHIN_SECONDS:
+            self._news.forget("failure")
+
     def _care(self, _: str) -> None:
         for words in self._app.care():
             self._tell(words)
+        if not self._bugs:
+            self._app.store.clear(AlertKind.PROGRAM, "", self._app.now())
+
+    # --- alerts ------------------------------------------------------------------------------------------------------
+
+    def _tell_people(self, _: str) -> None:
+        """What is due was told; where the store itself fails, that was."""
+        if self._store_fails is not None:
+            self.tell_of_store()
+        self._teller.round()
+        self._store_fails = None
+
+    def tell_of_store(self) -> None:
+        """People have heard, once an hour at most, that the store cannot be used, if that is so."""
+        if self._store_fails is not None:
+            tell_of_store(self._app.path, self._store_fails, clock=self._app.now)
+
+    def _find_in_file(self, error: ConfigError) -> None:
+        """There is an alert of the file."""
+        cause = alerts.broken_file([str(problem) for problem in error.problems])
+        self._app.store.find(cause, self._app.now())
+        self._engine.wake(*_TELL)
 
     def _feed_watchdog(self) -> None:
         """The service manager is told that all is well, if that is so."""
-        if time.monotonic() - self._looked < self._limits.silence.total_seconds():
+        limits, engine = self._limits, self._engine
+        silences = (
+            (engine.silent_seconds, limits.pulse),
+            (self._monotonic() - self._looked, limits.silence),
+            (engine.held_up_seconds, limits.stuck),
+        )
+        if all(seconds < most.total_seconds() for seconds, most in silences):
             self._notify("WATCHDOG=1")
 
     def _look_at_file(self) -> None:
@@ -263,7 +367,8 @@ class _Work:
         except ConfigError as error:
             self._digest = digest
             words = "\n".join(str(problem) for problem in error.problems)
-            self._news.tell_once("configuration", f"{words}\nThe configuration of before stays in force")
+            if self._news.tell_once("configuration", f"{words}\nThe configuration of before stays in force"):
+                self._find_in_file(error)
 
     def _reload(self) -> None:
         self._notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
@@ -273,6 +378,8 @@ class _Work:
         finally:
             self._notify("READY=1")
         self._news.forget("configuration")
+        self._app.store.clear(AlertKind.CONFIGURATION, "", self._app.now())
+        self._teller.forget_failures()
         self._tell("the configuration was read again and is in force")
         for words in told:
             self._tell(words)
@@ -292,14 +399,19 @@ class _Work:
 
     # --- failures ----------------------------------------------------------------------------------------------------
 
-    def _contained(self, handler: Callable[[str], None]) -> Callable[[str], None]:
+    def _contained(self, verb: str, handler: Callable[[str], None]) -> Callable[[str], None]:
         """The handler, whose failure ends nothing but this call, unless failures come one after the other."""
 
         def call(key: str) -> None:
             try:
                 handler(key)
+                self._bugs.pop(verb, None)
+                if verb != "tell" and self._app.store.has_urgent():
+                    self._engine.wake(*_TELL)
             except Exception as error:
-                self._failed(error)
+                self._failed(verb, error)
+                if isinstance(error, StoreLost):
+                    raise
                 if self._fails_again_and_again():
                     self._tell(f"{_MOST_FAILURES} failures in a few minutes: ending, to be started anew")
                     raise
@@ -307,13 +419,27 @@ class _Work:
 
         return call
 
-    def _failed(self, error: Exception) -> None:
-        self._failures.append(time.monotonic())
+    def _failed(self, verb: str, error: Exception) -> None:
+        self._failed_at = self._monotonic()
+        # A store that others hold is waited for: all that was begun meanwhile fails at once, and nothing is wrong here.
+        if not isinstance(error, StoreLocked):
+            self._failures.append(self._monotonic())
+        if isinstance(error, StoreError) and not isinstance(error, StoreLocked):
+            self._store_fails = error
+            self._engine.wake(*_TELL)
         if isinstance(error, AutopublishError):
             self._news.tell_once("failure", str(error))
         else:
+            self._find_bug(verb, error)
             tell_bug(log, "the daemon failed", error)
             self._news.tell_once("failure", f"the program failed ({type(error).__name__}): please report it")
+
+    def _find_bug(self, verb: str, error: Exception) -> None:
+        """There is an alert of what failed so often in a row that it will not mend itself."""
+        self._bugs[verb] += 1
+        if self._bugs[verb] >= _MOST_FAILURES:
+            with contextlib.suppress(StoreError):  # told by what meets it next
+                self._app.store.find(alerts.broken_program(verb, type(error).__name__), self._app.now())
 
     def _fails_again_and_again(self) -> bool:
         many = len(self._failures) == _MOST_FAILURES
@@ -327,11 +453,13 @@ class News:
         self._tell = tell
         self._told: dict[str, str] = {}
 
-    def tell_once(self, subject: str, words: str) -> None:
-        """The words are told unless they were the last that were told of the subject."""
-        if self._told.get(subject) != words:
-            self._told[subject] = words
-            self._tell(words)
+    def tell_once(self, subject: str, words: str) -> bool:
+        """The words are told unless they were the last that were told of the subject; whether they were told now."""
+        if self._told.get(subject) == words:
+            return False
+        self._told[subject] = words
+        self._tell(words)
+        return True
 
     def forget(self, subject: str) -> None:
         """What is told of the subject next is told, whatever was told last."""
@@ -345,7 +473,9 @@ class News:
         elif polled.status not in ("waiting", "busy"):
             if self._told.pop(subject, None) is not None:
                 self._tell(f"{polled.feed}: is read again")
-            if polled.reason and not polled.told_before:
+            if not polled.reason:
+                self.forget(f"reason {polled.feed}")
+            elif not polled.told_before:
                 self.tell_once(f"reason {polled.feed}", f"{polled.feed}: {polled.reason}")
 
     def tell_change(self, changed: Changed) -> None:
@@ -353,9 +483,20 @@ class News:
         delivery, article = changed.delivery, changed.article
         if delivery.state in (changed.was, State.READY, State.SENDING):
             return
+        if delivery.state is State.POSTED:
+            self.forget(f"account {delivery.account}")
         about = delivery.receipt.url if delivery.receipt and delivery.receipt.url else delivery.reason
         words = f"{delivery.account}: {delivery.state.value.lower().replace('_', ' ')}: {article.title or article.link}"
         self._tell(f"{words} ({about})" if about else words)
+
+    def tell_stop(self, stop: Stop | None) -> None:
+        """That somebody stopped everything, or that it goes on."""
+        if stop is not None:
+            why = f" ({stop.why})" if stop.why else ""
+            since = f"{stop.since:%Y-%m-%d %H:%M:%S} UTC"
+            self.tell_once("stop", f"stopped by {stop.who} since {since}{why}. Nothing is sent until `autopublish go`")
+        elif self._told.pop("stop", None) is not None:
+            self._tell("not stopped any more: what waits is sent")
 
     def tell_trouble(self, trouble: Trouble) -> None:
         """What an account cannot do without a person."""

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum, auto
 
+from autopublish.clock import WRONG
 from autopublish.errors import (
     AlreadyPosted,
     AutopublishError,
@@ -30,11 +31,13 @@ from autopublish.errors import (
     Undecided,
 )
 from autopublish.models import (
+    BREAKER,
     FOREVER,
     Account,
     AccountState,
     Article,
     Attempt,
+    Budget,
     Delivery,
     Evidence,
     Identity,
@@ -48,6 +51,7 @@ from autopublish.models import (
     Stage,
     Standing,
     State,
+    Stop,
 )
 
 #: The first back-off of an account; it doubles up to MOST_BACKOFF.
@@ -76,6 +80,8 @@ MOST_STAGE_TIME = timedelta(minutes=30)
 LEAST_WAIT = timedelta(seconds=1)
 #: Waits between tries of `whoami` on a blocked account: 15 min, 1 h and 6 h after the block, then daily.
 PROBE_AFTER = (timedelta(minutes=15), timedelta(minutes=45), timedelta(hours=5), timedelta(days=1))
+#: So many posts refused in a row are no matter of single articles any more: the account is PAUSED.
+MOST_REFUSALS = 5
 #: Is written down as who let an article through that `first_run` chose.
 FIRST_RUN = "first_run"
 #: Begins the reason of what a rule of the configuration stopped.
@@ -115,6 +121,28 @@ def pace(windows: Iterable[RateWindow], starts: Sequence[datetime], now: datetim
     return until
 
 
+def afford(
+    budgets: Iterable[Budget], paid: Sequence[tuple[datetime, int]], price: int, now: datetime
+) -> datetime | None:
+    """When the account may pay `price` by its budgets; None: now.
+
+    `paid`: when counted attempts began and what each cost, in any order; money is in millionths of a dollar. What a
+    budget never pays for waits for its whole period, in which somebody may raise it.
+    """
+    until: datetime | None = None
+    for budget in budgets:
+        inside = sorted((start, cost) for start, cost in paid if start > now - budget.period)
+        lacking = sum(cost for _, cost in inside) + price - budget.microdollars
+        for start, cost in inside:
+            if lacking <= 0:
+                break
+            lacking -= cost
+            until = max(until or now, start + budget.period)
+        if lacking > 0:
+            until = max(until or now, now + budget.period)
+    return until
+
+
 # --- from articles to deliveries -------------------------------------------------------------------------------------
 
 
@@ -122,7 +150,7 @@ def plan(
     article: Article, account: Account, *, novelty: Novelty, refusal: str | None, standing: Standing, now: datetime
 ) -> Delivery | None:
     """The delivery of a new article for an account; None if it is baseline or the account came later."""
-    if novelty is Novelty.BASELINE or standing.created > article.first_seen:
+    if novelty is Novelty.BASELINE or _came_later(standing, article, now):
         return None
     delivery = Delivery(
         id=uid(article.origin, account.name, 0, "new"),
@@ -149,6 +177,11 @@ def plan(
             return delivery
 
 
+def _came_later(standing: Standing, article: Article, now: datetime) -> bool:
+    """Whether the account came after the article; one that comes only later was dated by a clock that went wrong."""
+    return min(standing.created, now) > article.first_seen
+
+
 def route_again(
     article: Article,
     account: Account,
@@ -164,7 +197,7 @@ def route_again(
     seen, and not once the article is older than `max_age`.
     """
     too_old = account.max_age is not None and now - article.published > account.max_age
-    if article.baseline or standing.created > article.first_seen or too_old:
+    if article.baseline or _came_later(standing, article, now) or too_old:
         return None
     if existing is None:
         return plan(article, account, novelty=Novelty.NEWS, refusal=refusal, standing=standing, now=now)
@@ -259,10 +292,16 @@ def check_claim(
         stopped = replace(delivery, state=State.CANCELLED, reason=FILTERED + refusal, changed=now)
         return Next(Step.CHANGED, stopped)
     if delivery.allowed_by is None and account.max_age is not None:
-        since = max(first_seen, standing.active_since)
+        # `due` is set anew where a person's stop kept it.
+        since = max(first_seen, standing.active_since, delivery.due)
         if now - since > account.max_age:
             return Next(Step.CHANGED, replace(delivery, state=State.HELD, reason="stale", changed=now))
     return Next(Step.LOOK if looks_first(delivery, first_seen, standing, resolution, now) else Step.SEND, delivery)
+
+
+def is_stale(delivery: Delivery) -> bool:
+    """Whether it is HELD since its article is older than `max_age`."""
+    return delivery.state is State.HELD and delivery.reason == "stale"
 
 
 def _look_again(delivery: Delivery, now: datetime) -> Delivery:
@@ -317,7 +356,8 @@ def stage_failed(delivery: Delivery, error: DeliveryError, standing: Standing, n
         case NotReady() | MediaRejected() if delivery.pictures_skipped < MOST_PICTURES:
             return Settled(_next_picture(row), None, standing)
         case MediaRejected() | Rejected():
-            return Settled(replace(row, state=State.REJECTED, reason=str(error)), None, standing)
+            after = _refused_again(standing, str(error))
+            return Settled(replace(row, state=State.REJECTED, reason=str(error)), None, after)
         case RateLimited():
             return Settled(row, None, _account_waits(standing, error.wait or backoff(1, delivery.id), str(error), now))
         case Unauthorized():
@@ -355,6 +395,7 @@ def begin(
     stage: Stage,
     now: datetime,
     deadline: timedelta = CALL_DEADLINE,
+    microdollars: int = 0,
 ) -> tuple[Delivery, Attempt]:
     """SENDING and the frozen attempt, to be written before the call; `attempt` is the one whose bytes go again."""
     key = attempt.key if attempt else key_of(delivery)
@@ -370,6 +411,7 @@ def begin(
         deadline=now + deadline,
         key_since=attempt.key_since if attempt else now,
         resend=attempt is not None,
+        microdollars=microdollars,
     )
     return replace(delivery, state=State.SENDING, reason=None, last_tried=now, changed=now), made
 
@@ -418,7 +460,7 @@ def settle(
             return Settled(row, _refused(attempt, outcome, now), standing)
         case Rejected() | MediaRejected() if not delivery.unclosed:
             row = replace(delivery, state=State.REJECTED, reason=str(outcome), frozen=None, changed=now)
-            return Settled(row, _refused(attempt, outcome, now), standing)
+            return Settled(row, _refused(attempt, outcome, now), _refused_again(standing, str(outcome)))
         case _:
             return _unknown(delivery, attempt, str(outcome), account, standing, resolution, now)
 
@@ -452,7 +494,7 @@ def _posted(delivery: Delivery, attempt: Attempt, receipt: Receipt, standing: St
         changed=now,
     )
     done = replace(attempt, finished=now, outcome=Evidence.POSTED, counted=True)
-    return Settled(row, done, replace(standing, failures=0, not_before=None, reason=None))
+    return Settled(row, done, replace(standing, failures=0, refusals=0, not_before=None, reason=None))
 
 
 def _duplicate(
@@ -550,6 +592,7 @@ def unblock(standing: Standing, now: datetime) -> Standing:
         active_since=now,
         not_before=None,
         failures=0,
+        refusals=0,
         probe_at=None,
         probes=0,
     )
@@ -571,6 +614,15 @@ def _back_off(standing: Standing, seed: str, why: str, now: datetime) -> Standin
     return replace(_account_waits(standing, backoff(failures, seed), why, now), failures=failures)
 
 
+def _refused_again(standing: Standing, why: str) -> Standing:
+    """One more refusal in a row; after so many the circuit breaker pauses the account, and what waits is kept."""
+    after = replace(standing, refusals=standing.refusals + 1)
+    if after.refusals < MOST_REFUSALS or standing.state is not AccountState.ACTIVE:
+        return after
+    words = f"{BREAKER}{after.refusals} posts in a row were refused, the last: {why}"
+    return replace(after, state=AccountState.PAUSED, reason=words)
+
+
 def _account_waits(standing: Standing, wait: timedelta, why: str, now: datetime) -> Standing:
     # Why it is blocked matters more than why it waits.
     reason = why if standing.state is AccountState.ACTIVE else standing.reason
@@ -589,8 +641,9 @@ def doubted(delivery: Delivery, now: datetime) -> Delivery | None:
 
     Without an attempt it is HELD; what rests on a proof that is older than the copy is looked up anew.
     """
-    is_dead_link = delivery.state is State.HELD and delivery.reason == "dead link"
-    if delivery.state is not State.READY and not is_dead_link:
+    # These go on without a look at the account: when a link answers, when a category is not stopped any more.
+    waits = delivery.state is State.HELD and (delivery.reason == "dead link" or is_stopped(delivery))
+    if delivery.state is not State.READY and not waits:
         return None
     if delivery.frozen is not None:
         return _look_again(delivery, now)
@@ -605,8 +658,52 @@ def stopped(standing: Standing, why: str) -> Standing:
 
 
 def started(standing: Standing, now: datetime) -> Standing:
-    """ACTIVE again after SAFE_MODE; what waited is looked for before it is sent, where the network can be read."""
-    return unblock(standing, now) if standing.state is AccountState.SAFE_MODE else standing
+    """ACTIVE again after SAFE_MODE or a stop of everything; what a person paused, or the network blocks, stays so.
+
+    What waited is judged from this moment on: it has not become stale, and is looked for before it is sent, where the
+    network can be read. What the network asked us to wait for is still waited for.
+    """
+    match standing.state:
+        case AccountState.SAFE_MODE:
+            return unblock(standing, now)
+        case AccountState.ACTIVE:
+            return replace(standing, active_since=now)
+        case _:
+            return standing
+
+
+def stopped_for_clock(standing: Standing, why: str) -> Standing:
+    """SAFE_MODE for a clock that is wrong; what is blocked or paused sends nothing anyway, and stays what it is."""
+    return stopped(standing, why) if standing.state is AccountState.ACTIVE else standing
+
+
+def is_stopped_for_clock(standing: Standing) -> bool:
+    """Whether the clock alone keeps it in SAFE_MODE."""
+    return standing.state is AccountState.SAFE_MODE and (standing.reason or "").startswith(WRONG)
+
+
+def clock_is_right(standing: Standing, now: datetime) -> Standing:
+    """ACTIVE again if the clock alone stopped it."""
+    return started(standing, now) if is_stopped_for_clock(standing) else standing
+
+
+def righted(delivery: Delivery, now: datetime) -> Delivery:
+    """What was written at a time that has not come: it goes by now, and what rests on a proof is looked up anew."""
+    row = replace(
+        delivery,
+        due=min(delivery.due, now),
+        created=min(delivery.created, now),
+        changed=now,
+        stage_since=_by(delivery.stage_since, now),
+        look_at=_by(delivery.look_at, now),
+        look_since=_by(delivery.look_since, now),
+        last_tried=_by(delivery.last_tried, now),
+    )
+    return _look_again(row, now) if row.frozen is not None else row
+
+
+def _by(time: datetime | None, now: datetime) -> datetime | None:
+    return None if time is None else min(time, now)
 
 
 def released(delivery: Delivery, resolution: Resolution | None, now: datetime) -> Delivery | None:
@@ -620,6 +717,55 @@ def released(delivery: Delivery, resolution: Resolution | None, now: datetime) -
 def rests_on_look(delivery: Delivery) -> bool:
     """Whether it may only be sent if a look saw that it is not there."""
     return delivery.reason == _LOOKED_FOR
+
+
+# --- the big switch --------------------------------------------------------------------------------------------------
+
+#: Begins the reason of what is HELD since a category of its article is stopped.
+STOPPED = "stopped: "
+
+
+def is_stopped(delivery: Delivery) -> bool:
+    """Whether it is HELD since a category of its article is stopped."""
+    return delivery.state is State.HELD and (delivery.reason or "").startswith(STOPPED)
+
+
+def held_for(stop: Stop) -> str:
+    """The reason of what is HELD for the stop of a category."""
+    return f"{STOPPED}{stop.category}"
+
+
+def hold_stopped(delivery: Delivery, stops: Iterable[Stop], now: datetime) -> Delivery | None:
+    """HELD by one of these stops of its article's categories; None: it stays as it is.
+
+    Only what would go by itself, and nothing that carries an attempt which may be live. What a person let through after
+    the stop goes all the same.
+    """
+    if delivery.state is not State.READY or delivery.unclosed:
+        return None
+    stop = next((one for one in stops if not _let_through_since(delivery, one)), None)
+    if stop is None:
+        return None
+    if rests_on_look(delivery):
+        # It may only go if a look saw that it is not there, and would go without one once the stop is over.
+        return hold(delivery, RESTORED, now)
+    return hold(delivery, f"stopped: {stop.category}", now)
+
+
+def _let_through_since(delivery: Delivery, stop: Stop) -> bool:
+    return _by_person(delivery) and delivery.allowed_at is not None and delivery.allowed_at > stop.since
+
+
+def release_stopped(delivery: Delivery, left: Iterable[Stop], standing: Standing | None, now: datetime) -> Delivery:
+    """READY again, in its order and under the rules of now, after the stop that held it.
+
+    It is due from now on, and `max_age` counts from that: it has not become stale because it was stopped. It stays HELD
+    if one of the stops that are `left` keeps it, or if the account that it was meant for is no more.
+    """
+    if standing is None or standing.created > delivery.created:
+        return hold(delivery, "account removed", now)
+    row = replace(delivery, state=State.READY, reason=None, due=now, changed=now)
+    return hold_stopped(row, left, now) or row
 
 
 # --- what is unknown -------------------------------------------------------------------------------------------------
@@ -734,6 +880,60 @@ def retry(delivery: Delivery, who: str, now: datetime) -> Delivery:
     return _let_through(
         replace(delivery, generation=delivery.generation + 1, without_picture=False, pictures_skipped=0), who, now
     )
+
+
+#: Begins the occasion of a post that a person wants again.
+AGAIN = "again:"
+
+
+def again(
+    delivery: Delivery, typed: str, *, origin: str, others: Iterable[Delivery], who: str, now: datetime
+) -> Delivery:
+    """A further delivery of what is POSTED, under a key of its own: the second post is the person's wish.
+
+    `typed` is the id or the address of the post that is there, to show that they know it; `origin` is the article's,
+    and `others` are all of its deliveries on the account.
+
+    Raises:
+        NotAllowed: it is not POSTED, its post is another one, or a further one is on its way already.
+    """
+    if delivery.state is not State.POSTED or delivery.receipt is None:
+        raise NotAllowed(_instead(delivery, "only what is POSTED can be posted again"))
+    known = delivery.receipt
+    if not typed or typed not in (known.remote_id, known.url):
+        raise NotAllowed(f"its post is not {typed}: give the id or the address of the one that is there")
+    others = tuple(others)
+    if any(row.state not in (State.POSTED, State.CANCELLED) or row.unclosed for row in others):
+        raise NotAllowed("the article is on its way to this account already; see `autopublish deliveries list`")
+    number = 1 + sum(row.occasion.startswith(AGAIN) for row in others)
+    occasion = f"{AGAIN}{number}"
+    return replace(
+        delivery,
+        id=uid(origin, delivery.account, delivery.part, occasion),
+        occasion=occasion,
+        state=State.READY,
+        reason=f"wanted again by {who}, beside {known.remote_id}",
+        due=now,
+        created=now,
+        changed=now,
+        allowed_by=who,
+        allowed_at=now,
+        generation=0,
+        without_picture=False,
+        pictures_skipped=0,
+        last_tried=None,
+        receipt=None,
+    )
+
+
+def resolution_for(delivery: Delivery, resolution: Resolution) -> Resolution:
+    """How an unknown outcome of this delivery is resolved: what a person wants again only its key tells from the first.
+
+    A look by the article's link would find the post that was there before.
+    """
+    if not delivery.occasion.startswith(AGAIN) or resolution.read_back is ReadBack.BY_KEY:
+        return resolution
+    return replace(resolution, read_back=ReadBack.NONE)
 
 
 def cancel(delivery: Delivery, who: str, now: datetime) -> Delivery:
@@ -888,7 +1088,7 @@ def _for_another(rows: Iterable[Delivery], now: datetime) -> tuple[tuple[Deliver
 def _instead(delivery: Delivery, refusal: str) -> str:
     match delivery.state:
         case State.POSTED:
-            hint = "it is posted; a second post is never made"
+            hint = "it is posted; a second post is never made, unless `deliveries retry ID --again` names the first"
         case State.HELD:
             hint = "it is HELD: `deliveries approve` or `deliveries cancel`"
         case State.READY:

@@ -3,12 +3,16 @@
     AutopublishError
       ConfigError            exit 2; names file, line, key, what was expected
       SecretError            a secret is missing, empty or a sample: that account is blocked, the others run
+      ExtraMissing           what was asked for needs a package that is not installed
       StoreError             the run stops; nothing was half written
         StoreBusy            another run is at work
+        StoreLocked          another program held it for too long: what was begun is tried again
+        StoreLost            damaged, or not in its place any more: nobody goes on with it
         StoreTooNew          made by a newer version of the program
       FeedError              the next poll is the retry
         FeedUnreachable      no usable answer; carries what the server asked for
         FeedMalformed        an answer that is not a feed
+      ChannelError           a notice was not taken by this channel: the next one, or later
       MediaError             a picture that cannot be used: the next source, then none
       ComposeError           no post can be made of this article for this account: a person looks
       NetworkError           raised by `net` only; tells whether the first byte had left
@@ -69,12 +73,29 @@ class SecretError(AutopublishError):
     """A secret cannot be had; the text names the reference, never the value."""
 
 
+class ExtraMissing(AutopublishError):
+    """What was asked for needs a package that is not installed; the rest of the program works without it."""
+
+    def __init__(self, extra: str, package: str) -> None:
+        super().__init__(f"this needs the package {package}, which the extra `{extra}` installs: pip install {package}")
+        self.extra = extra
+        self.package = package
+
+
 class StoreError(AutopublishError):
     """The store cannot be used; nothing was half written."""
 
 
 class StoreBusy(StoreError):
     """Another run holds the store."""
+
+
+class StoreLocked(StoreError):
+    """Another program held the store for longer than is waited; what was begun can be tried again."""
+
+
+class StoreLost(StoreError):
+    """The store is damaged, or not in its place any more: whoever stays must not go on with it."""
 
 
 class StoreTooNew(StoreError):
@@ -97,6 +118,10 @@ class FeedUnreachable(FeedError):
 
 class FeedMalformed(FeedError):
     """The answer is not a feed that can be read."""
+
+
+class ChannelError(AutopublishError):
+    """A channel did not take a notice, or lacks what it needs."""
 
 
 class MediaError(AutopublishError):

@@ -27,7 +27,7 @@ import time
 import traceback
 import warnings
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -100,6 +100,9 @@ _DIGEST: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _M_MMAP_THRESHOLD: Final = -3
 _LARGE_PIECE: Final = 1_000_000
 
+#: Where an article has further pictures, asked once its own cannot be used.
+Further = Callable[[], Sequence[Media]]
+
 #: One decoder at a time, so that as many accounts as there are do not hold as many open pictures.
 _decoding = threading.RLock()
 
@@ -110,8 +113,10 @@ class _Note:
 
     article: str
     picture: Picture | None = None
-    #: Which of the article's pictures it is.
-    source: int = 0
+    #: Which of the article's own pictures it is; None: one that was found beside them.
+    source: int | None = None
+    #: What describes one that was found beside them.
+    alt: str | None = None
     #: Why the ones before it, or all of them, could not be used.
     reasons: tuple[str, ...] = ()
 
@@ -138,29 +143,42 @@ class Pictures:
         #: Of each host, how many pictures were waited for in vain.
         self._waits: Counter[str] = Counter()
 
-    def of(self, article: Article, *, allow_private: bool = False, within: Path | None = None) -> Picture | None:
+    def of(
+        self,
+        article: Article,
+        *,
+        allow_private: bool = False,
+        within: Path | None = None,
+        skipped: int = 0,
+        further: Further | None = None,
+    ) -> Picture | None:
         """The first usable picture of the article as it was found, None if there is none.
 
-        It is fetched once per article and set of URLs, for all accounts and later runs; that there is none counts for
-        ten minutes, but not beyond this object if a slow host was skipped. `file:` URLs are read only inside `within`.
+        `skipped`: so many of the article's pictures are left out; `further` is asked for others where none of its own
+        can be used. It is fetched once per article and set of URLs, for all accounts and later runs; that there is
+        none counts for ten minutes, but not beyond this object if a slow host was skipped. `file:` URLs are read only
+        inside `within`.
         """
-        if not article.pictures:
+        own, beyond = article.pictures[skipped:], max(skipped - len(article.pictures), 0)
+        if not own and further is None:
             return None
-        key = _note_key(article)
+        key = _note_key(article, own, None if further is None else beyond)
         with self._lock(key):
             note = self._noted(key)
             if note is None:
                 with self._searches:
-                    note = self._search(article, allow_private=allow_private, within=within)
+                    candidates = _candidates(own, further, beyond)
+                    note = self._search(article, candidates, allow_private=allow_private, within=within)
                 if note.picture is not None or _SKIPPED not in note.reasons:
                     self._write_down(self._folder / "notes" / f"{key}.json", asdict(note))
         if note.picture is None:
             return None
-        return replace(note.picture, alt=(article.pictures[note.source].alt or "").strip())
+        alt = note.alt if note.source is None else own[note.source].alt
+        return replace(note.picture, alt=(alt or "").strip())
 
     def reasons(self, article: Article) -> tuple[str, ...]:
-        """Why pictures of the article could not be used, in the order tried; empty if that is not known."""
-        note = self._read_note(self._folder / "notes" / f"{_note_key(article)}.json")
+        """Why the article's own pictures could not be used, in the order tried; empty if that is not known."""
+        note = self._read_note(self._folder / "notes" / f"{_note_key(article, article.pictures, None)}.json")
         return note.reasons if note else ()
 
     def fitted(self, picture: Picture, limits: MediaLimits) -> Picture:
@@ -177,7 +195,8 @@ class Pictures:
                     result = self._keep(_fit(_kept_content(picture), limits))
                 fit: dict[str, object] = {"source": picture.sha256, "picture": asdict(result)}
                 self._write_down(self._folder / "fits" / f"{key}.json", fit)
-        return replace(result, alt=_cut(picture.alt, limits.alt_length))
+        url = picture.url if _is_within(picture, limits) else None
+        return replace(result, alt=_cut(picture.alt, limits.alt_length), url=url)
 
     def forget(self, keep: Collection[str]) -> int:
         """Remove what only articles outside `keep` (ids) use and what is of no use, if older than an hour.
@@ -205,22 +224,30 @@ class Pictures:
 
     # --- finding ---
 
-    def _search(self, article: Article, *, allow_private: bool, within: Path | None) -> _Note:
+    def _search(
+        self,
+        article: Article,
+        candidates: Iterable[tuple[int | None, Media]],
+        *,
+        allow_private: bool,
+        within: Path | None,
+    ) -> _Note:
         """The first of the article's pictures that can be fetched and used; it is kept."""
         reasons: list[str] = []
         ends = time.monotonic() + _SEARCH.total_seconds()
-        for source, media in _candidates(article.pictures):
+        for source, media in candidates:
             left = timedelta(seconds=ends - time.monotonic())
             if left <= timedelta(0):
                 reasons.append("no time left")
                 break
             try:
                 content = self._content(media.url, min(left, _FETCH), allow_private=allow_private, within=within)
-                picture = self._keep(_examined(content))
+                picture = replace(self._keep(_examined(content)), url=_web_address(media.url))
             except MediaError as error:
                 reasons.append(str(error))
             else:
-                return _Note(article=article.id, picture=picture, source=source, reasons=tuple(reasons))
+                alt = media.alt if source is None else None
+                return _Note(article=article.id, picture=picture, source=source, alt=alt, reasons=tuple(reasons))
         return _Note(article=article.id, reasons=tuple(reasons))
 
     def _content(self, url: str, deadline: timedelta, *, allow_private: bool, within: Path | None) -> bytes:
@@ -334,7 +361,9 @@ class Pictures:
         try:
             picture = None if raw["picture"] is None else self._picture(raw["picture"])
             reasons = tuple(map(str, _list(raw["reasons"])))
-            return _Note(article=str(raw["article"]), picture=picture, source=_int(raw["source"]), reasons=reasons)
+            source = None if raw["source"] is None else _int(raw["source"])
+            alt = None if raw["alt"] is None else str(raw["alt"])
+            return _Note(article=str(raw["article"]), picture=picture, source=source, alt=alt, reasons=reasons)
         except (KeyError, TypeError, ValueError, OSError):
             return None
 
@@ -365,6 +394,7 @@ class Pictures:
             width=_int(raw["width"]),
             height=_int(raw["height"]),
             size_bytes=size_bytes,
+            url=None if raw.get("url") is None else str(raw["url"]),
         )
 
     def _files(self, name: str) -> list[Path]:
@@ -375,12 +405,20 @@ class Pictures:
             return []
 
 
-def _candidates(pictures: tuple[Media, ...]) -> list[tuple[int, Media]]:
-    """The pictures to try with their places, each URL once."""
-    firsts: dict[str, tuple[int, Media]] = {}
-    for source, media in enumerate(pictures):
-        firsts.setdefault(media.url, (source, media))
-    return list(firsts.values())[:_MOST_TRIED]
+def _candidates(own: Sequence[Media], further: Further | None, beyond: int) -> Iterator[tuple[int | None, Media]]:
+    """The pictures to try, the article's own with their places, each URL once; others are only asked for after them.
+
+    `beyond`: so many of the others are left out.
+    """
+    tried: set[str] = set()
+    for source, media in enumerate(own):
+        if media.url not in tried and len(tried) < _MOST_TRIED:
+            tried.add(media.url)
+            yield source, media
+    for media in further()[beyond:] if further is not None else ():
+        if media.url not in tried and len(tried) < _MOST_TRIED:
+            tried.add(media.url)
+            yield None, media
 
 
 def _host(url: str) -> str:
@@ -389,6 +427,17 @@ def _host(url: str) -> str:
         return urlsplit(url).netloc.rpartition("@")[2].lower()
     except ValueError:
         return ""
+
+
+def _web_address(url: str) -> str | None:
+    """The address if others may fetch from it."""
+    return None if url[:5].lower() == "file:" else url
+
+
+def _is_within(picture: Picture, limits: MediaLimits) -> bool:
+    """Whether a picture as it was found is within the limits; metadata is no matter where it stands in public."""
+    is_small = picture.size_bytes <= limits.size_bytes and max(picture.width, picture.height) <= limits.side
+    return is_small and picture.type in limits.types
 
 
 def _cut(alt: str, length: int) -> str:
@@ -445,8 +494,8 @@ def _key(*parts: object) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def _note_key(article: Article) -> str:
-    return _key(article.id, [media.url for media in article.pictures])
+def _note_key(article: Article, own: Sequence[Media], beyond: int | None) -> str:
+    return _key(article.id, [media.url for media in own], beyond)
 
 
 def _kept_content(picture: Picture) -> bytes:

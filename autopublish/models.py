@@ -253,6 +253,8 @@ class Picture:
     size_bytes: int
     #: Empty if nothing describes it.
     alt: str = ""
+    #: Where it stands on the web; once it was fitted, only if what stands there is within the limits as well.
+    url: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -334,6 +336,8 @@ class Identity:
     name: str
     #: Where people see the account's posts.
     url: str | None = None
+    #: Until when its credentials work, where the network says it.
+    expires: datetime | None = None
 
 
 # --- accounts --------------------------------------------------------------------------------------------------------
@@ -372,6 +376,15 @@ class RateWindow:
     period: timedelta
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """At most so much money for posts in any stretch of `period`."""
+
+    #: Millionths of a dollar: sums of prices stay exact.
+    microdollars: int
+    period: timedelta
+
+
 class OnUnknown(StrEnum):
     """What becomes of an outcome that the machine cannot know."""
 
@@ -381,6 +394,26 @@ class OnUnknown(StrEnum):
     RESEND = "resend"
     #: Given up, marked as dropped.
     DROP = "drop"
+
+
+class Pictures(StrEnum):
+    """Where the pictures of an account's posts come from."""
+
+    #: From the feed; where it has none that can be used, from what the article's page names.
+    PAGE = "page"
+    #: From the feed alone.
+    FEED = "feed"
+    #: Posts have none.
+    NONE = "none"
+
+
+class MissingAlt(StrEnum):
+    """What describes a picture that nobody described."""
+
+    #: The article's title.
+    TITLE = "title"
+    #: Nothing.
+    NONE = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -393,6 +426,8 @@ class Account:
     hashtags: HashtagRules = HashtagRules()
     #: Names of feeds; empty means all.
     feeds: tuple[str, ...] = ()
+    #: False: it takes nothing of any feed, and is there for alerts alone.
+    takes_articles: bool = True
     only: Filter | None = None
     never: Filter | None = None
     delay: timedelta = timedelta(0)
@@ -400,11 +435,15 @@ class Account:
     max_age: timedelta | None = timedelta(hours=24)
     burst: int | None = 10
     at_most: tuple[RateWindow, ...] = (RateWindow(count=12, period=timedelta(hours=1)),)
+    #: What posts may cost, beside how many there may be.
+    budgets: tuple[Budget, ...] = ()
     #: Overrides the platform's settle time.
     settle: timedelta | None = None
     on_unknown: OnUnknown = OnUnknown.REVIEW
     #: Languages of the posts; empty means the article's.
     languages: tuple[str, ...] = ()
+    pictures: Pictures = Pictures.PAGE
+    missing_alt: MissingAlt = MissingAlt.TITLE
     allow_private: bool = False
     #: The platform's own part, an instance of its `Settings` with secrets still unresolved.
     settings: Any = None
@@ -448,6 +487,12 @@ class AccountState(StrEnum):
     SAFE_MODE = "SAFE_MODE"
 
 
+#: Begins the reason of an account that its circuit breaker paused.
+BREAKER = "paused by its circuit breaker: "
+#: Begins the reason of an account that waits for money.
+NO_MONEY = "its budget (at_most) is used up: "
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
     """What the store knows of an account: whether it may send, and when again."""
@@ -464,6 +509,8 @@ class Standing:
     not_before: datetime | None = None
     #: NotSent and OutcomeUnknown in a row; a Receipt resets it.
     failures: int = 0
+    #: Posts refused for good in a row; a Receipt resets it.
+    refusals: int = 0
     #: Identity pinned by the first `whoami`.
     identity: Identity | None = None
     #: Salted digest of the credentials that `whoami` was last asked with.
@@ -471,6 +518,17 @@ class Standing:
     #: When `whoami` is tried again while AUTH_BLOCKED, and how often it was.
     probe_at: datetime | None = None
     probes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """What a person stopped until somebody says `go`: everything, or the articles of a category."""
+
+    who: str
+    since: datetime
+    why: str | None = None
+    #: As it was typed; None: everything.
+    category: str | None = None
 
 
 # --- deliveries ------------------------------------------------------------------------------------------------------
@@ -583,7 +641,92 @@ class Attempt:
     outcome: Evidence = Evidence.OPEN
     #: The platform's words or the chain of error classes; no secrets.
     evidence: str | None = None
-    #: Counts in the rate windows: it made or may have made a post.
+    #: Counts in rate windows and budgets: it made or may have made a post.
     counted: bool = True
+    #: What the network takes for it, in millionths of a dollar, as far as it is known.
+    microdollars: int = 0
     #: Sent again although an earlier attempt was ambiguous.
     resend: bool = False
+
+
+# --- alerts ----------------------------------------------------------------------------------------------------------
+
+
+class Urgency(StrEnum):
+    """How soon somebody must hear of it."""
+
+    #: At once.
+    NOW = "now"
+    #: Within a quarter of an hour, unless it is over by then.
+    SOON = "soon"
+
+
+class AlertKind(StrEnum):
+    """What an alert is about; each kind says what its subject and detail are."""
+
+    #: Account: AUTH_BLOCKED, or PAUSED by its circuit breaker.
+    ACCOUNT = "account"
+    #: Account: its network is away, or told it to wait for long.
+    AWAY = "away"
+    #: Account; detail: why its posts are HELD, one word or two.
+    HELD = "held"
+    #: Account: posts in NEEDS_REVIEW.
+    REVIEW = "review"
+    #: Account: posts that were REJECTED.
+    REJECTED = "rejected"
+    #: Account; detail: when its credentials end, in ISO 8601.
+    EXPIRY = "expiry"
+    #: Account: no post for much longer than it ever was before.
+    QUIET_ACCOUNT = "quiet account"
+    #: Feed, by its id: it cannot be read, or is gone.
+    FEED = "feed"
+    #: Feed, by its id: no new article for much longer than it ever was before.
+    QUIET_FEED = "quiet feed"
+    #: The store may not know what was posted, or the program fell again and again, or the clock is wrong.
+    SAFE_MODE = "safe mode"
+    #: The file is wrong.
+    CONFIGURATION = "configuration"
+    #: The store has no good copy of the last day.
+    COPY = "copy"
+    #: The disk of the store is nearly full, or the store very large.
+    DISK = "disk"
+    #: The program itself failed; detail: where.
+    PROGRAM = "program"
+    #: Something to know that lasts not: told once, without an end; detail: what.
+    NOTICE = "notice"
+
+
+class Tell(StrEnum):
+    """Through which of its channels a notice goes."""
+
+    #: The first that takes it, in the order of the file.
+    FIRST = "first"
+    #: Every one.
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """Something that a person must hear of, as it is found. One alert is open for each kind, subject and detail."""
+
+    kind: AlertKind
+    #: Account, id of a feed, or empty.
+    subject: str = ""
+    detail: str = ""
+    #: What is the matter, and what to do about it.
+    words: str
+    urgency: Urgency = Urgency.SOON
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """A cause from the moment that it was found until all that is to be told of it was told."""
+
+    id: str
+    cause: Cause
+    raised: datetime
+    #: When it was told last; None: not yet.
+    told: datetime | None = None
+    tellings: int = 0
+    #: When the cause was gone.
+    over: datetime | None = None

@@ -20,7 +20,7 @@ import struct
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import lru_cache
@@ -44,6 +44,8 @@ CONNECT_SECONDS: Final = 10.0
 #: Hosts whose idle connections are kept, and how many for each.
 _KEPT_HOSTS: Final = 16
 _KEPT_PER_HOST: Final = 4
+#: So many servers are remembered by what they told of the time.
+_TOLD_HOSTS: Final = 32
 _BLOCK_BYTES: Final = 65_536
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _PERMANENT: Final = frozenset({301, 308})
@@ -85,6 +87,17 @@ class Reply:
     hops: tuple[str, ...] = field(default=(), repr=False)
     #: `get` only: why the body is not whole, by the framing's own evidence.
     cut_short: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """The time that a server told with its last answer, as it stood there."""
+
+    date: str
+    #: For how many seconds a cache had kept the answer. https://www.rfc-editor.org/rfc/rfc9111#section-5.1
+    age: str
+    #: When it came, in the seconds of `time.monotonic`.
+    at: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -630,8 +643,10 @@ class Client:
         #: Who asks, told with each request.
         self.user_agent = user_agent
         self._is_cut_off = False
+        self._told: dict[str, Told] = {}
+        self._telling = threading.Lock()
         self._watchdog = _Watchdog()
-        trust = _Trust(ca_file)
+        self._trust = trust = _Trust(ca_file)
         self._kept = _Adapter(trust, {"http": _PlainPool, "https": _SecurePool}, (_NO_DELAY,))
         self._once = _Adapter(trust, {"http": _PlainOnce, "https": _SecureOnce}, _SEND_OPTIONS)
 
@@ -714,6 +729,50 @@ class Client:
         ask = _Ask(method=method, url=url, headers=sent, body=body, limit_bytes=_SEND_LIMIT_BYTES)
         return _whole(self._exchange(self._once, ask, call))
 
+    @contextlib.contextmanager
+    def connection(self, host: str, port: int, *, deadline: timedelta, allow_private: bool) -> Iterator[socket.socket]:
+        """A socket for another protocol than HTTP, whose reads and writes end at the deadline and by `cut_off`.
+
+        Raises:
+            NetworkError: there is no connection, or what was done with it failed as the operating system has it.
+        """
+        call = _Call(ends=time.monotonic() + deadline.total_seconds(), allow_private=allow_private)
+        self._watchdog.watch(call)
+        try:
+            if self._is_cut_off:
+                call.end(_CUT_OFF)
+            sock, _ = _connect(host, port, call, (_NO_DELAY,))
+            with sock:
+                call.attach(sock)
+                sock.settimeout(call.seconds_left())
+                call.started = True
+                yield sock
+        except (OSError, _Stopped) as error:
+            over = DEADLINE_PASSED if time.monotonic() >= call.ends else None
+            raise NetworkError(call.ended or over or _reason(error), started=call.started) from _cause(error)
+        finally:
+            call.finish()
+
+    def tls(self) -> ssl.SSLContext:
+        """The one TLS context of the process, which asks for good certificates."""
+        return self._trust.context()
+
+    def told(self) -> Mapping[str, Told]:
+        """The time that each server told last, by host and port: of those that told it last, so many as matter."""
+        with self._telling:
+            return dict(self._told)
+
+    def _hear(self, url: str, headers: Mapping[str, str]) -> None:
+        """Remember what the answer tells of the time; nothing of it is read before somebody asks."""
+        if (date := headers.get("Date")) is None:
+            return
+        host = urlsplit(url).netloc
+        with self._telling:
+            self._told.pop(host, None)
+            self._told[host] = Told(date=date, age=headers.get("Age", ""), at=time.monotonic())
+            if len(self._told) > _TOLD_HOSTS:
+                del self._told[next(iter(self._told))]
+
     def cut_off(self) -> None:
         """Every call that runs ends at once, in an error that knows whether its first byte had left; none begins."""
         self._is_cut_off = True
@@ -753,6 +812,7 @@ class Client:
             left = call.seconds_left()
             raw: Any = adapter.send(request, stream=True, timeout=(min(CONNECT_SECONDS, left), left))
             call.answered = True
+            self._hear(str(request.url), raw.headers)
             with contextlib.closing(raw):
                 body, cut_short = _read(raw, ask.limit_bytes)
             if call.ended:

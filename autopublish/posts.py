@@ -24,7 +24,7 @@ from urllib.parse import SplitResult, quote, urlsplit
 
 from autopublish.errors import ComposeError
 from autopublish.hashtags import hashtags, is_tag_character
-from autopublish.models import Account, Article, Filter, Picture, Post, Span, SpanKind
+from autopublish.models import Account, Article, Filter, Picture, Post, Span, SpanKind, Stop
 from autopublish.text import TextLimits, clean, clean_lines, graphemes, shorten
 
 if TYPE_CHECKING:
@@ -201,7 +201,8 @@ class _Page:
 
     def _too_long(self, length: int) -> str:
         room = f"{self._limits.length}" + (f", or {self._limits.size_bytes} bytes" if self._limits.size_bytes else "")
-        return f"with nothing left to shorten the post has a length of {length}; the network takes {room}"
+        why = f", {self._limits.beside}" if self._limits.beside else ""
+        return f"with nothing left to shorten the post has a length of {length}; the network takes {room}{why}"
 
 
 Fits: TypeAlias = Callable[[_Draft], bool]
@@ -664,7 +665,7 @@ def admits(article: Article, account: Account, feed_names: tuple[str, ...]) -> s
     Raises:
         ComposeError: an expression is invalid or cannot be decided within a second.
     """
-    if account.feeds and not set(account.feeds) & set(feed_names):
+    if not account.takes_articles or (account.feeds and not set(account.feeds) & set(feed_names)):
         return "feeds"
     if account.only is not None:
         for part, value in _matches(account.only, article, "only"):
@@ -675,6 +676,16 @@ def admits(article: Article, account: Account, feed_names: tuple[str, ...]) -> s
             if value is not None:
                 return f"never.{part}: {value}" if value else f"never.{part}"
     return None
+
+
+def category_key(category: str) -> str:
+    """What a category is compared by: without regard to case."""
+    return _folded(category)
+
+
+def stops_of(article: Article, stops: Iterable[Stop]) -> tuple[Stop, ...]:
+    """Those of the stops whose category the article has."""
+    return tuple(stop for stop in stops if stop.category and _first_equal((stop.category,), article.categories))
 
 
 def _matches(rule: Filter, article: Article, name: str) -> Iterator[tuple[str, str | None]]:

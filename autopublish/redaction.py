@@ -145,3 +145,14 @@ def _in_base64(secret: bytes) -> Iterator[str]:
 
 #: The one of this process: secrets are known to it when they are resolved.
 redact = Redactor()
+
+
+def redact_all(document: object) -> object:
+    """The document without secrets in its texts; each is searched alone, so that it stays what JSON can hold."""
+    if isinstance(document, str):
+        return redact(document)
+    if isinstance(document, Mapping):
+        return {key: redact_all(value) for key, value in document.items()}
+    if isinstance(document, list | tuple):
+        return [redact_all(value) for value in document]
+    return document

@@ -59,6 +59,8 @@ class TextLimits:
     #: How words of others are written so that the network makes no mention and no hashtag of them; None: as they are,
     #: where only what a post marks becomes one.
     neutralise: Callable[[str], str] | None = None
+    #: What else takes room in each post, in words that go on after the length; empty if nothing does.
+    beside: str = ""
 
     def measure(self, text: str, spans: Sequence[Span] | None = None) -> int:
         """How many units the network counts.

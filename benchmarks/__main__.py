@@ -19,7 +19,15 @@ from benchmarks.world import World
 
 CACHE = Path.home() / ".cache" / "autopublish-benchmarks"
 QUICK = Sizes(
-    feeds=50, burst=10, remembered=5000, remembered_little=500, latencies=3, runs=3, runs_of_many=2, transactions=20
+    feeds=50,
+    burst=10,
+    remembered=5000,
+    remembered_little=500,
+    latencies=3,
+    runs=3,
+    runs_of_many=2,
+    transactions=20,
+    rest_seconds=5,
 )
 
 
@@ -42,7 +50,7 @@ def sizes(chosen: argparse.Namespace) -> Sizes:
     """How large the scenarios are."""
     found = QUICK if chosen.quick else Sizes()
     if chosen.full:
-        found = replace(found, remembered=1_000_000)
+        found = replace(found, remembered=1_000_000, rest_seconds=1200)
     if chosen.runs:
         found = replace(found, runs=chosen.runs, runs_of_many=chosen.runs)
     return found
@@ -69,6 +77,8 @@ def main(arguments: list[str]) -> None:
     finally:
         if rows:
             print(table(rows))
+            for remark in filter(None, (row.remark for row in rows)):
+                print(remark)
         print(watch.ended())
         if chosen.json:
             _write(chosen.json, rows, watch)

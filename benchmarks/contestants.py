@@ -80,6 +80,11 @@ class Ours(Contestant):
         argv = [self._interpreter.program, "run", "--config", str(file)]
         return Command(argv=argv, folder=task.folder, environment=tokens(task))
 
+    def staying(self, command: Command) -> Command:
+        """The same as a daemon, which does not end by itself."""
+        argv = ["daemon" if word == "run" else word for word in command.argv]
+        return Command(argv=argv, folder=command.folder, environment=command.environment)
+
     def _feeds(self, task: Task) -> list[str]:
         lines = ["feeds:"]
         for number, url in enumerate(task.feeds):

@@ -65,6 +65,12 @@ class Figure:
         return median(one.peak_mb for one in self.samples)
 
 
+def environment(command: Command) -> dict[str, str]:
+    """All that is in the environment of the command."""
+    ours = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(command.folder), "LANG": "C.UTF-8"}
+    return {**ours, **command.environment}
+
+
 def measure(command: Command) -> Sample:
     """Run the command to its end.
 
@@ -75,8 +81,7 @@ def measure(command: Command) -> Sample:
     ended = subprocess.run(
         [sys.executable, "-I", "-S", str(STOPWATCH), str(output), *command.argv],
         cwd=command.folder,
-        env={"PATH": os.environ.get("PATH", os.defpath), "HOME": str(command.folder), "LANG": "C.UTF-8"}
-        | dict(command.environment),
+        env=environment(command),
         stdout=subprocess.PIPE,
         text=True,
         check=True,

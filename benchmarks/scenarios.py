@@ -9,6 +9,7 @@ import json
 import math
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,12 +19,19 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.contestants import Contestant, Interpreter, Ours, Peer, Task, Yardstick
 from benchmarks.measure import Command, Figure, RunFailed, Sample, measure
+from benchmarks.process import Process, running
 from benchmarks.world import Seen, World
 
 PROBE = Path(__file__).with_name("probe.py")
 STORES = Path(__file__).with_name("stores.py")
 #: How many articles a feed shows, as WordPress does.
 _WINDOW = 10
+_DAY_SECONDS = 86_400
+_DAEMON = "daemon, 1 feed, 5 accounts"
+#: A daemon that takes longer to start hangs.
+_START_SECONDS = 60
+#: So long after its first poll a daemon is at rest.
+_SETTLE_SECONDS = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +51,8 @@ class Sizes:
     #: Runs of each program in the small scenarios and in the large ones.
     runs: int = 9
     runs_of_many: int = 5
+    #: For so long a daemon is left alone: as long as a feed is, so that as many polls are in it as in a day.
+    rest_seconds: float = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +72,8 @@ class Row:
     #: What `ratio`, or the median where there is none, may be at most.
     bar: float | None = None
     note: str = ""
+    #: How the figure came about, where that is not plain.
+    remark: str = ""
 
     @property
     def is_ratio(self) -> bool:
@@ -375,13 +387,71 @@ def percentile(values: Sequence[float], part: float) -> float:
     return sorted(values)[max(math.ceil(part * len(values)), 1) - 1]
 
 
-def at_rest(_bench: Bench) -> list[Row]:
-    """The daemon, which does not exist yet."""
-    bars = (("memory at rest", 80.0, "MB"), ("CPU of a day at rest", 10.0, "s"))
+def at_rest(bench: Bench) -> list[Row]:
+    """A daemon with one feed, asked for each five minutes and answered 304, and five accounts."""
+    bench.world.open(feeds=1, window=_WINDOW, keeps=False)
+    with TemporaryDirectory(prefix="benchmarks-") as folder:
+        ours = Ours(bench.interpreter)
+        task = Task(folder=Path(folder), url=bench.world.url, feeds=bench.world.feeds(1), accounts=5)
+        with running(ours.staying(ours.set_up(task))) as process:
+            bench.say("daemon: starts")
+            _wait_until_started(bench, process)
+            started = process.cpu_seconds()
+            bench.say(f"daemon: left alone for {bench.sizes.rest_seconds:.0f} s")
+            began = time.monotonic()
+            time.sleep(bench.sizes.rest_seconds)
+            used, seconds = process.cpu_seconds() - started, time.monotonic() - began
+            seen = bench.world.seen()
+            if seen.posted or seen.feeds(200):
+                raise RunFailed(f"a daemon at rest has {len(seen.feeds(200))} documents and {len(seen.posted)} posts")
+            return _rest_rows(process, started, used, seconds, len(seen.feeds(304)))
+
+
+def _wait_until_started(bench: Bench, process: Process) -> None:
+    """The first poll is over, and all that follows from it."""
+    until = time.monotonic() + _START_SECONDS
+    while "recorded as known" not in process.told():
+        process.demand_alive()
+        if time.monotonic() > until:
+            raise RunFailed(f"the daemon does not read the feed:\n{process.told()[-2000:]}")
+        time.sleep(0.1)
+    time.sleep(_SETTLE_SECONDS)
+    bench.world.seen()
+
+
+def _rest_rows(process: Process, started: float, used: float, seconds: float, polls: int) -> list[Row]:
     return [
-        Row(scenario=f"daemon, 1 feed, 5 accounts: {what}", program="autopublish", unit=unit, bar=bar, note="not yet")
-        for what, bar, unit in bars
+        Row(scenario=f"{_DAEMON}: its start", program=Ours.name, median=started * 1000),
+        Row(
+            scenario=f"{_DAEMON}: memory at rest",
+            program=Ours.name,
+            median=process.resident_mb(),
+            unit="MB",
+            bar=80.0,
+            peak_mb=process.peak_mb(),
+        ),
+        day_at_rest(used, seconds, polls),
     ]
+
+
+def day_at_rest(used: float, seconds: float, polls: int) -> Row:
+    """The CPU of a day by what a daemon took in some seconds; none if no poll was among them."""
+    day = used * _DAY_SECONDS / seconds
+    remark = (
+        f"{_DAEMON}: {used * 1000:.1f} ms of CPU in {seconds:.0f} s with {polls} poll{'s' * (polls != 1)}, "
+        f"x 86,400 / {seconds:.0f} = {day:.2f} s a day. Extrapolated: its start, and what it does once an hour or day, "
+        "are not in it; see `python -m benchmarks.month`"
+    )
+    return Row(
+        scenario=f"{_DAEMON}: CPU of a day at rest",
+        program=Ours.name,
+        median=day if polls else None,
+        unit="s CPU",
+        bar=10.0,
+        wall_seconds=seconds,
+        note="" if polls else "too short to tell",
+        remark=remark if polls else "",
+    )
 
 
 SCENARIOS: dict[str, Callable[[Bench], list[Row]]] = {

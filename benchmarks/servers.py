@@ -89,12 +89,17 @@ class Site:
         self._url = url
         self._opened = datetime.now(UTC)
         self._window = 10
+        self._always: Mapping[str, str] = {}
         self._news: dict[int, list[News]] = {}
         self._documents: dict[int, bytes] = {}
 
-    def open(self, feeds: int, window: int) -> None:
-        """So many feeds stand there anew, each with as many old articles as it shows."""
+    def open(self, feeds: int, window: int, *, keeps: bool) -> None:
+        """So many feeds stand there anew, each with as many old articles as it shows.
+
+        Unless it `keeps` connections, each ends with its answer.
+        """
         self._opened, self._window = datetime.now(UTC).replace(microsecond=0), window
+        self._always = {} if keeps else {"Connection": "close"}
         self._documents.clear()
         self._news = {
             feed: [
@@ -104,9 +109,9 @@ class Site:
             for feed in range(feeds)
         }
 
-    def publish(self, feeds: int, count: int) -> None:
-        """Each of the first so many feeds shows so many new articles, dated now and later than those before."""
-        now = datetime.now(UTC).replace(microsecond=0)
+    def publish(self, feeds: int, count: int, at: str | None) -> None:
+        """Each of the first so many feeds shows so many new articles, dated `at` and later than those before."""
+        now = (datetime.fromisoformat(at) if at else datetime.now(UTC)).replace(microsecond=0)
         for feed in range(feeds):
             self._documents.pop(feed, None)
             news = self._news[feed]
@@ -122,9 +127,9 @@ class Site:
             return Answer(status=404)
         newest = self._news[feed][-1].number
         changed = self._opened - _AGED + timedelta(seconds=newest)
-        headers = {"ETag": f'"{feed}-{newest}"', "Last-Modified": format_datetime(changed, usegmt=True)}
-        asked = request.headers
-        if asked.get("if-none-match", asked.get("if-modified-since")) in headers.values():
+        validators = {"ETag": f'"{feed}-{newest}"', "Last-Modified": format_datetime(changed, usegmt=True)}
+        asked, headers = request.headers, {**validators, **self._always}
+        if asked.get("if-none-match", asked.get("if-modified-since")) in validators.values():
             return Answer(status=304, headers=headers)
         if feed not in self._documents:
             self._documents[feed] = document(self._url, feed, self._news[feed][::-1])
@@ -267,6 +272,8 @@ class Connection(asyncio.Protocol):
             answer = self._answer(request)
             if self._transport is not None:
                 self._transport.write(_bytes_of(answer))
+                if answer.headers.get("Connection") == "close":
+                    self._transport.close()
 
     def _next(self) -> Request | None:
         end = self._buffer.find(b"\r\n\r\n")

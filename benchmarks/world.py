@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -59,19 +60,22 @@ class World:
         """The addresses of the first so many feeds."""
         return tuple(f"{self.url}/feed/{feed}/" for feed in range(count))
 
-    def open(self, *, feeds: int, window: int = 10) -> None:
-        """The site has so many feeds, each of which shows so many articles; nothing was seen yet."""
-        self._tell("open", feeds=feeds, window=window)
+    def open(self, *, feeds: int, window: int = 10, keeps: bool = True) -> None:
+        """The site has so many feeds, each of which shows so many articles; nothing was seen yet.
 
-    def publish(self, *, feeds: int, count: int) -> None:
-        """Each of the first so many feeds shows so many new articles."""
-        self._tell("publish", feeds=feeds, count=count)
+        Unless it `keeps` connections, as few do for minutes, each ends with its answer.
+        """
+        self._tell("open", feeds=feeds, window=window, keeps=keeps)
+
+    def publish(self, *, feeds: int, count: int, at: datetime | None = None) -> Seen:
+        """Each of the first so many feeds shows so many new articles, dated `at` or now; gives what was seen."""
+        return self._tell("publish", feeds=feeds, count=count, at=at.isoformat() if at else None)
 
     def seen(self) -> Seen:
         """What was asked and posted since the last question."""
         return self._tell("seen")
 
-    def _tell(self, what: str, **values: int) -> Seen:
+    def _tell(self, what: str, **values: int | str | None) -> Seen:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=_PATIENCE_SECONDS)
         try:
             connection.request("POST", f"/-/{what}", json.dumps(values), {"Content-Type": "application/json"})

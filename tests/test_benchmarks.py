@@ -13,12 +13,25 @@ import pytest
 
 from benchmarks.contestants import Contestant, Interpreter, Ours, Task, Yardstick
 from benchmarks.measure import Command, RunFailed, measure
+from benchmarks.process import running
 from benchmarks.report import table, verdict
-from benchmarks.scenarios import SCENARIOS, Bench, Row, Sizes, busy_run, idle_run, percentile
+from benchmarks.scenarios import SCENARIOS, Bench, Row, Sizes, busy_run, day_at_rest, idle_run, percentile
 from benchmarks.world import World
 
-TINY = Sizes(feeds=3, burst=4, remembered=50, remembered_little=20, latencies=2, runs=1, runs_of_many=1, transactions=3)
+TINY = Sizes(
+    feeds=3,
+    burst=4,
+    remembered=50,
+    remembered_little=20,
+    latencies=2,
+    runs=1,
+    runs_of_many=1,
+    transactions=3,
+    rest_seconds=0.2,
+)
 HERE = Interpreter.current()
+#: A script that ends in order when it is asked to.
+STOPS = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))"
 
 
 @pytest.fixture(scope="module")
@@ -55,11 +68,24 @@ def test_a_scenario_gives_a_figure_for_all_that_it_compares(name: str, bench: Be
     assert any(row.bar is not None for row in rows)
 
 
-def test_what_does_not_exist_yet_has_a_bar_and_no_figure(bench: Bench) -> None:
-    rows = SCENARIOS["daemon"](bench)
+def test_a_daemon_at_rest_asks_for_nothing_but_its_feed_and_is_measured_while_it_lives(bench: Bench) -> None:
+    start, memory, cpu = SCENARIOS["daemon"](bench)
 
-    assert [(row.median, row.note) for row in rows] == [(None, "not yet")] * len(rows)
-    assert all(row.bar for row in rows)
+    assert start.median is not None
+    assert start.median > 50, "it cannot start in less"
+    assert memory.median is not None
+    assert memory.peak_mb is not None
+    assert 20 < memory.median <= memory.peak_mb
+    assert [row.bar for row in (start, memory, cpu)] == [None, 80.0, 10.0]
+    assert (cpu.median, cpu.note) == (None, "too short to tell"), "no poll falls into a moment"
+
+
+def test_a_day_at_rest_is_extrapolated_and_says_how() -> None:
+    row = day_at_rest(0.0167, 300.0, 1)
+
+    assert row.median == pytest.approx(4.8096)
+    assert "16.7 ms of CPU in 300 s with 1 poll, x 86,400 / 300 = 4.81 s a day. Extrapolated" in row.remark
+    assert verdict(row) == "held"
 
 
 def test_the_yardstick_makes_the_same_posts_as_the_program(world: World, tmp_path: Path) -> None:
@@ -131,6 +157,35 @@ def test_the_memory_of_a_command_is_its_own_and_its_time_that_of_its_children_to
 
     assert sample.cpu_seconds > bare.cpu_seconds
     assert max(sample.peak_mb, bare.peak_mb) < 90
+
+
+def test_a_process_that_stays_is_measured_from_outside(tmp_path: Path) -> None:
+    work = "import time; sum(range(3_000_000)); print('done', flush=True); time.sleep(60)"
+    command = Command(argv=[sys.executable, "-c", f"{STOPS}; {work}"], folder=tmp_path, environment={})
+
+    with running(command) as process:
+        while "done" not in process.told():
+            process.demand_alive()
+        assert process.cpu_seconds() > 0.01
+        assert 2 < process.resident_mb() <= process.peak_mb()
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("", "raise SystemExit(3)"), (STOPS.replace("0", "3"), "time.sleep(60)")],
+    ids=["by itself", "when asked"],
+)
+def test_a_process_that_should_stay_and_fails_gives_its_words(before: str, after: str, tmp_path: Path) -> None:
+    script = f"{before}\nimport time\nprint('out of paper', flush=True)\n{after}"
+    argv = [sys.executable, "-c", script]
+
+    def stay() -> None:
+        with running(Command(argv=argv, folder=tmp_path, environment={})) as process:
+            while "out of paper" not in process.told() or not before:
+                process.demand_alive()
+
+    with pytest.raises(RunFailed, match=r"ended with 3:\nout of paper"):
+        stay()
 
 
 @pytest.mark.parametrize(

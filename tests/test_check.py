@@ -23,6 +23,7 @@ from autopublish.platforms.bluesky import Bluesky
 from tests.bench.newsroom import News, document
 from tests.desk import FEED, PAGE, SECRET, Desk, sky
 from tests.servers.feed_site import Answer, FeedSite
+from tests.servers.mastodon import FakeMastodon
 from tests.servers.pds import FakePds, Fault, Then
 
 HOUR = timedelta(hours=1)
@@ -264,8 +265,43 @@ def test_an_account_is_shown_with_who_is_logged_in_and_how_much_its_server_takes
     desk.configure(sky(pds))
     account = found(desk, "account")
     assert account == Finding(
-        subject="account", name="sky", words=f"{pds.handle} on bluesky, posts of up to 297 characters"
+        subject="account",
+        name="sky",
+        words=f"{pds.handle} on bluesky, posts of up to 297 characters; what its credentials may do, the network does "
+        "not tell before a post",
     )
+
+
+@pytest.mark.parametrize(
+    ("scopes", "verdict", "words"),
+    [
+        (
+            ["read:accounts", "read:statuses", "write:media", "write:statuses"],
+            Verdict.OK,
+            "posts of up to 500 characters",
+        ),
+        (
+            ["read:accounts", "read:statuses"],
+            Verdict.WRONG,
+            "the credentials lack write:statuses (posts), write:media (pictures)",
+        ),
+    ],
+    ids=["all", "only to read"],
+)
+def test_what_an_account_may_not_do_is_told_where_its_network_says_so(
+    desk: Desk, scopes: list[str], verdict: Verdict, words: str
+) -> None:
+    with FakeMastodon() as server:
+        server.scopes = frozenset(scopes)
+        (desk.folder / "token").write_text(server.token)
+        (desk.folder / "token").chmod(0o600)
+        desk.configure(
+            f"  toots:\n    platform: mastodon\n    server: {server.url}\n    access_token: file:token\n"
+            "    allow_private: yes\n"
+        )
+        account = found(desk, "account")
+    assert (account.verdict, account.words.endswith(words)) == (verdict, True), account.words
+    assert (account.remedy is not None) is (verdict is Verdict.WRONG)
 
 
 @pytest.mark.fault("O03")
@@ -457,6 +493,18 @@ def test_what_an_account_that_may_not_post_holds_back_is_not_due(desk: Desk) -> 
     desk.show("one")
     desk("run")
     assert found(desk, "next run").words == "0 deliveries due, 1 waiting"
+
+
+def test_while_everything_is_stopped_nothing_is_due_and_it_is_said_what_ends_that(desk: Desk) -> None:
+    desk("run")
+    desk("stop")
+    desk.show("one")
+    desk("run")
+    stopped, due = [one for one in check(desk.file) if one.subject == "next run"]
+    assert (stopped.verdict, stopped.remedy) == (Verdict.NOTE, "`autopublish go`")
+    assert stopped.words.startswith("everything is stopped by ")
+    assert due.words == "0 deliveries due, 1 waiting"
+    assert desk("check").code == 0
 
 
 def test_the_document_for_machines_is_json_with_the_keys_that_are_written_down(desk: Desk) -> None:

@@ -117,6 +117,18 @@ def test_a_feed_that_fails_in_another_way_is_told_again(desk: Desk) -> None:
     assert "no such file" not in said.err
 
 
+def test_a_feed_without_articles_is_told_once_until_it_shows_some(desk: Desk) -> None:
+    begin(desk)
+    feed = desk.folder / "feed.xml"
+    full, empty = feed.read_bytes(), re.sub(rb"<item>.*</item>", b"", feed.read_bytes(), flags=re.DOTALL)
+    for _ in range(2):
+        feed.write_bytes(empty)
+        assert "news: the feed shows no article at the moment" in desk("run").err
+        assert desk("run") == Said(code=0, out="", err="")
+        feed.write_bytes(full)
+        assert desk("run") == Said(code=0, out="", err="")
+
+
 def test_a_feed_that_was_read_in_between_is_told_when_it_fails_anew(desk: Desk) -> None:
     begin(desk)
     feed = desk.folder / "feed.xml"
@@ -796,6 +808,15 @@ def test_a_preview_names_the_feed_that_cannot_be_read(desk: Desk, site: FeedSite
     assert said.err == f"the feed cannot be read: {site.url('/feed/')}: HTTP 503\n"
 
 
+@pytest.mark.parametrize("form", [[], ["--json"]], ids=["words", "json"])
+def test_a_preview_of_all_feeds_shows_those_that_can_be_read(desk: Desk, site: FeedSite, form: list[str]) -> None:
+    site.script("/feed/", Answer(status=503))
+    desk.configure(PAGE, feeds=f"  other:\n    url: {site.url('/feed/')}\n    allow_private: yes\n" + FEED)
+    said = desk("preview", *form)
+    assert (said.code, "Article zero" in said.out) == (1, True)
+    assert said.err == f"the feed cannot be read: {site.url('/feed/')}: HTTP 503\n"
+
+
 def test_a_preview_needs_the_file_that_is_named(desk: Desk) -> None:
     said = desk("preview", "--config", "no.yaml", (desk.folder / "feed.xml").as_uri())
     assert (said.code, said.out) == (2, "")
@@ -1207,6 +1228,21 @@ def test_the_platforms_are_listed_and_each_has_its_page(desk: Desk) -> None:
     assert page.strip() == desk("platforms", "bluesky", "--json").json()["page"].strip()
 
 
+def test_what_each_platform_can_do_is_read_from_its_class(desk: Desk) -> None:
+    rows = {row["platform"]: row for row in desk("platforms", "--json").json()}
+    sky = rows["bluesky"]
+    assert (sky["text"], sky["card"], sky["unknown_outcome"]) == (
+        "297 characters as seen",
+        "ours",
+        "sent again under its key",
+    )
+    toot = rows["mastodon"]
+    assert (toot["alt_text"], toot["unknown_outcome"]) == ("1,500", "looked up after 10 min, key for 50 min")
+    assert rows["page"]["text"] == "by its settings"
+    assert all(row[key] for row in rows.values() for key in row)
+    assert "looked up after 10 min" in desk("platforms").out
+
+
 def test_a_platform_that_does_not_load_hides_no_other_and_keeps_no_preview_from_the_rest(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -1253,7 +1289,7 @@ KEYS = {
         "posts": {"account", "platform", "text", "length", "room", "shortened", "reason", "note"},
     },
     "status": {
-        "": {"store", "articles", "feeds", "accounts", "deliveries"},
+        "": {"stop", "stopped_categories", "store", "articles", "feeds", "accounts", "deliveries", "alerts"},
         "feeds": {"feed", "url", "last_good", "failures", "not_before", "gone", "reason"},
         "accounts": {"account", "platform", "state", "reason", "not_before", "identity"},
         "deliveries": {"account", "state", "reason", "count"},
@@ -1269,6 +1305,7 @@ KEYS = {
             "allowed_by",
         },
     },
+    "alerts list": {},
     "accounts list": {
         "": {"account", "platform", "state", "reason", "not_before", "identity", "posted", "waiting"},
     },
@@ -1278,7 +1315,9 @@ KEYS = {
         "counts": {"feeds", "articles", "aliases", "deliveries", "attempts", "events"},
     },
     "config check": {"": {"file", "feeds", "accounts", "warnings", "secrets"}},
-    "platforms": {"": {"platform", "about"}},
+    "platforms": {
+        "": {"platform", "about", "text", "picture", "alt_text", "card", "edit", "delete", "unknown_outcome", "cost"},
+    },
     "platforms page": {"": {"platform", "page"}},
 }  # fmt: skip
 

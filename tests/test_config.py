@@ -20,13 +20,14 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from autopublish import config, platforms
-from autopublish.config import Config, digest_of, resolve_secrets
+from autopublish.config import Alerting, Config, digest_of, resolve_secrets
 from autopublish.config._build import build
 from autopublish.config._schema import AccountKeys
 from autopublish.config._yaml import read
 from autopublish.errors import ConfigError, Problem, SecretError
 from autopublish.models import (
     Account,
+    Budget,
     FeedSettings,
     Filter,
     FirstRun,
@@ -387,6 +388,10 @@ def test_names_are_short_and_plain(write: Write, name: str) -> None:
         pytest.param("account", "burst: [1]", "12:12: accounts.a.burst: expected a whole number", id="list"),
         pytest.param("account", "at_most: 12", "12:14: accounts.a.at_most: expected a number of posts", id="rate"),
         pytest.param("account", "at_most: 3/0h", "12:14: accounts.a.at_most: expected a time longer", id="rate of 0"),
+        pytest.param("account", "at_most: $20", "12:14: accounts.a.at_most: expected dollars and a time", id="budget"),
+        pytest.param("account", "at_most: $0/day", "12:14: accounts.a.at_most: expected dollars", id="budget of 0"),
+        pytest.param("account", "at_most: $5/0d", "12:14: accounts.a.at_most: expected a time longer", id="no period"),
+        pytest.param("account", "at_most: 20/month", "12:14: accounts.a.at_most: expected a number", id="no dollars"),
         pytest.param("account", "at_most: [1/day, 2]", "12:22: accounts.a.at_most: expected a number", id="one rate"),
         pytest.param("account", "on_unknown: retry", "12:17: accounts.a.on_unknown: expected 'review',", id="choice"),
         pytest.param("account", "template: ''", "12:15: accounts.a.template: expected text", id="empty template"),
@@ -500,6 +505,8 @@ def test_a_file_that_says_little_means_the_defaults_of_the_values(write: Write, 
             ),
         ),
         contact=None,
+        listen=None,
+        alerts=Alerting(),
         warnings=(),
     )
 
@@ -556,6 +563,11 @@ def test_a_date_without_an_offset_is_in_the_files_time_zone(write: Write, said: 
             "at_most",
             (RateWindow(count=4, period=timedelta(hours=1)), RateWindow(count=20, period=timedelta(days=1))),
         ),
+        ("at_most: [4/hour, $20/month]", "at_most", (RateWindow(count=4, period=timedelta(hours=1)),)),
+        ("at_most: [4/hour, $20/month]", "budgets", (Budget(microdollars=20_000_000, period=timedelta(days=31)),)),
+        ("at_most: $0.5/7d", "budgets", (Budget(microdollars=500_000, period=timedelta(days=7)),)),
+        ("at_most: $20/month", "at_most", (RateWindow(count=12, period=timedelta(hours=1)),)),
+        ("at_most: none", "budgets", ()),
         ("settle: 10m", "settle", timedelta(minutes=10)),
         ("on_unknown: drop", "on_unknown", OnUnknown.DROP),
         ("languages: id", "languages", ("id",)),

@@ -71,7 +71,20 @@ NOT_CROSSED = {
     "host_told_to_wait": "without it one request comes early, and the host says it again",
     "rule": "a person's decision, not a run's: whole or not at all, and the person who sees no answer repeats it",
     "trust": "a person's decision, as `rule`",
+    "add_again": "a person's decision, as `rule`",
+    "stop_everything": "a person's decision, as `rule`",
+    "stop_category": "a person's decision, as `rule`; killed at each point in tests/test_switch.py",
+    "go_category": "a person's decision, as `rule`; killed at each point in tests/test_switch.py",
+    "clear": "whoever finds that it is over finds it again, in the next minute or the next hour",
+    "look_for_silence": "as `clear`",
+    "keep_told": "told once more: alerts are told at least once",
+    "slim": "goes on where it ended",
     "distrust": "begun anew by the next run as long as the marker was not written after it",
+    "_count_falls": "what it counts is counted again by the next start, which finds the same words",
+    "stop_all": "begun anew by the next start, or by whoever asks the next server",
+    "start_some": "begun anew at the end of the next run",
+    "set_right": "begun anew at the end of the next run, or before the next send",
+    "forget_accepted": "begun anew before the next send",
 }
 
 

@@ -23,15 +23,16 @@ from typing import Any, NoReturn, Self
 
 import pytest
 
-from autopublish.daemon import LAST_TICK, News, Notifier
-from autopublish.models import State
+from autopublish.daemon import News, Notifier
+from autopublish.health import LAST_TICK
+from autopublish.models import AccountState, State
 from autopublish.net import Client
-from autopublish.pipeline import Parts, Pipeline, Polled
+from autopublish.pipeline import Changed, Parts, Pipeline, Polled, Trouble
 from tests.bench.network import AT_ONCE, Call, Say, Step
 from tests.bench.newsroom import News as Article
 from tests.bench.newsroom import document
 from tests.bench.world import World
-from tests.desk import FEED, PAGE, Desk, seen_on, sky
+from tests.desk import FEED, PAGE, SECRET, Desk, seen_on, sky
 from tests.servers.feed_site import Answer, FeedSite
 from tests.servers.pds import FakePds, Fault, Made, Then
 
@@ -250,6 +251,57 @@ def test_p02_failures_one_after_the_other_end_it_with_an_exit_code_for_the_servi
             store.execute("DROP TABLE feeds")
         assert running.ended() == 1
     assert any("failures in a few minutes" in line for line in running.told)
+
+
+@pytest.mark.fault("S05")
+def test_s05_a_store_that_was_deleted_ends_it_although_there_is_no_news(desk: Desk) -> None:
+    with daemon(desk) as running:
+        running.until("first poll")
+        (desk.folder / "autopublish.db").unlink()
+        assert running.ended() == 1
+    assert any("was deleted, moved or replaced while the program was at work" in line for line in running.told)
+    assert not any("Traceback" in line or "traceback=" in line for line in running.told)
+    assert "it was deleted or moved away" in desk("run").err, "what follows is in SAFE_MODE"
+
+
+def test_a_marker_that_is_gone_stops_every_account_within_a_minute(desk: Desk) -> None:
+    with daemon(desk) as running:
+        running.until("first poll")
+        (desk.folder / "autopublish.db.d" / "marker").unlink()
+        running.until("Every account is in SAFE_MODE")
+        assert running.end() == 0
+    with desk.store() as store:
+        assert store.standing("page").state is AccountState.SAFE_MODE
+
+
+def test_a_store_that_is_found_damaged_ends_it_before_anything_more_is_sent(desk: Desk) -> None:
+    with daemon(desk, care=1) as running:
+        running.until("first poll")
+        with desk.store() as store:
+            store.keep_note("checked", "yesterday")
+        # A page of an index that no statement of a minute reads; what is left in the log would take its place.
+        with closing(sqlite3.connect(desk.folder / "autopublish.db")) as store_file:
+            store_file.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            (page,) = store_file.execute("SELECT rootpage FROM sqlite_master WHERE name = 'events'").fetchone()
+            (size,) = store_file.execute("PRAGMA page_size").fetchone()
+            with (desk.folder / "autopublish.db").open("r+b") as file:
+                file.seek((page - 1) * size)
+                file.write(b"\xff" * size)
+        assert running.ended() == 1
+    assert any("is damaged" in line and "db restore" in line for line in running.told)
+
+
+@pytest.mark.fault("S06")
+def test_s06_an_account_that_is_added_in_safe_mode_is_in_it_at_once(desk: Desk) -> None:
+    desk("run")
+    (desk.folder / "autopublish.db.d" / "marker").unlink()
+    with daemon(desk) as running:
+        running.until("at work")
+        desk.configure(PAGE, SECOND)
+        running.until("the configuration was read again")
+        with desk.store() as store:
+            assert store.standing("second").state is AccountState.SAFE_MODE
+        assert running.end() == 0
 
 
 # --- the end ---------------------------------------------------------------------------------------------------------
@@ -620,10 +672,14 @@ def test_p03_the_service_manager_is_told_how_it_is(desk: Desk, manager: tuple[st
         assert running.ended() == 0
 
 
-@pytest.mark.fault("P05")
-def test_p05_the_watchdog_is_not_fed_while_nothing_is_looked_at(desk: Desk, manager: tuple[str, socket.socket]) -> None:
+@pytest.mark.fault("P03", "P05")
+@pytest.mark.parametrize("limit", ["pulse", "silence"])
+def test_p03_p05_the_watchdog_is_not_fed_while_nothing_is_looked_at(
+    desk: Desk, manager: tuple[str, socket.socket], limit: str
+) -> None:
     name, listener = manager
-    with daemon(desk, minute=60, silence=0, environment={"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "20000"}) as running:
+    watched = {"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "20000"}
+    with daemon(desk, minute=60, environment=watched, **{limit: 0.0}) as running:
         running.until("first poll")
         with pytest.raises(subprocess.TimeoutExpired):
             running.process.wait(0.5)
@@ -664,3 +720,52 @@ def test_a_feed_that_cannot_be_read_is_told_once_and_that_it_is_read_again() -> 
     news.tell_poll(Polled(feed="news", status="not modified"))
     news.tell_poll(failed)
     assert told == ["news: cannot be read: timed out", "news: is read again", "news: cannot be read: timed out"]
+
+
+def test_what_a_feed_has_to_say_is_told_again_when_it_was_over_meanwhile() -> None:
+    told: list[str] = []
+    news = News(told.append)
+    gap, quiet = Polled(feed="news", status="new", reason="a gap"), Polled(feed="news", status="not modified")
+    for polled in (gap, gap, quiet, gap):
+        news.tell_poll(polled)
+    assert told == ["news: a gap", "news: a gap"]
+
+
+def test_an_account_that_is_blocked_again_after_it_posted_is_told_again(world: World) -> None:
+    told: list[str] = []
+    news = News(told.append)
+    world.add_account("strong")
+    world.open_site()
+    world.show_more(world.news("one"))
+    world.until_quiet()
+    row = world.delivery("one", "strong")
+    with world.store() as store:
+        posted = Changed(delivery=row, article=store.article(row.article), was=State.SENDING)
+    blocked = Trouble(account="strong", reason="the token is dead")
+    for _ in range(2):
+        news.tell_trouble(blocked)
+        news.tell_trouble(blocked)
+        news.tell_change(posted)
+    assert told.count("strong: the token is dead") == 2
+
+
+def test_an_account_that_is_stopped_again_after_it_was_active_is_told_again(desk: Desk, pds: FakePds) -> None:
+    desk.configure(sky(pds).replace(f"env:{SECRET}", "file:secret"))
+    secret = desk.folder / "secret"
+    with daemon(desk) as running:
+        running.until("sky: ")
+        first = running.told[-1]
+        secret.write_text(pds.password)
+        secret.chmod(0o600)
+        for _ in range(int(PATIENCE_SECONDS * 100)):
+            with desk.store() as store:
+                if store.standing("sky").state is AccountState.ACTIVE:
+                    break
+            time.sleep(0.01)
+        time.sleep(0.3)  # three times a minute of this daemon, so that it has looked
+        secret.unlink()
+        running.told.clear()
+        desk.show("one")
+        make_due(desk)
+        running.until(first)
+        assert running.end() == 0

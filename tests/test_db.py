@@ -262,7 +262,7 @@ def test_a_sound_store_is_told_so_with_what_it_holds_and_nothing_is_written(desk
     before = desk.tree()
     said = desk("db", "check")
     assert (said.code, said.err) == (0, "")
-    assert "1 feeds, 2 articles" in said.out
+    assert "1 feed, 2 articles" in said.out
     assert said.out.endswith("sound\n")
     assert desk("db", "check", "--json").json()["problems"] == []
     assert desk.tree() == before
@@ -356,6 +356,32 @@ def test_a_copy_that_a_person_put_beside_those_of_the_days_stays(desk: Desk) -> 
     for day in range(1, 9):
         run_at(desk, datetime.now(UTC) + day * DAY)
     assert mine.exists()
+
+
+def test_what_dead_processes_left_beside_the_store_goes_once_a_day(desk: Desk) -> None:
+    begin(desk)
+    old, young = (beside(desk) / "copies" / f".2020-01-0{day}.db.4711.part" for day in (1, 2))
+    for part in (old, young):
+        part.write_bytes(b"half")
+    os.utime(old, (time.time() - 2 * DAY.total_seconds(),) * 2)
+    lock = beside(desk) / "0123456789abcdef.lock"
+    lock.write_text("daemon, pid 4711")
+    run_at(desk, datetime.now(UTC) + DAY)
+    assert (old.exists(), young.exists(), lock.exists()) == (False, True, False)
+
+
+def test_a_copy_that_a_process_beside_it_made_first_is_no_failure(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    begin(desk)
+    fill, later = _copies._fill, datetime.now(UTC) + DAY
+
+    def overtaken(source: Path, part: Path) -> None:
+        fill(source, part)
+        shutil.copyfile(part, _copies.daily(beside(desk), later.date()))
+
+    monkeypatch.setattr(_copies, "_fill", overtaken)
+    assert run_at(desk, later).told == ()
+    with desk.store() as store:
+        assert store.note(care.COPIED) == f"{later:%Y-%m-%d}"
 
 
 @pytest.mark.fault("S01", "S10")
@@ -704,6 +730,26 @@ def test_a_process_that_goes_on_for_long_counts_further(desk: Desk, monkeypatch:
         assert store.is_trusted()
 
 
+def test_processes_that_count_further_at_the_same_time_leave_no_doubt(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin(desk)
+    monkeypatch.setattr(_store, "GENERATION_SECONDS", 0.0)
+
+    def count_further() -> None:
+        with desk.store() as store:
+            for _ in range(150):
+                store.change_all(())
+
+    threads = [threading.Thread(target=count_further) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with desk.store() as store:
+        assert store.is_trusted()
+
+
 def test_a_decision_on_a_store_that_was_put_back_does_not_hide_that(desk: Desk) -> None:
     begin(desk)
     copy = desk.folder / "copy.db"
@@ -751,7 +797,10 @@ def test_an_account_that_is_configured_meanwhile_is_in_safe_mode_too(desk: Desk)
 def test_go_where_nothing_is_in_safe_mode_changes_nothing(desk: Desk) -> None:
     begin(desk)
     said = desk("go")
-    assert (said.code, said.err) == (0, "nothing is in SAFE_MODE; nothing was changed\n")
+    assert said.code == 0
+    assert (
+        said.err == "everything goes on already: there is no stop, and nothing is in SAFE_MODE; nothing was changed\n"
+    )
 
 
 def test_what_a_feed_shows_first_that_was_not_read_since_is_held_after_go_too(desk: Desk) -> None:

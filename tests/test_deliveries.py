@@ -457,6 +457,7 @@ LOOK = (Step.LOOK, State.READY, None)
 STALE = (Step.CHANGED, State.HELD, "stale")
 RETURNED = replace(STANDING, active_since=NOW - 5 * SECOND)
 SEEN_LONG_AGO = NOW - 25 * HOUR
+LONG_DUE = replace(READY, due=SEEN_LONG_AGO)
 
 
 @pytest.mark.parametrize(
@@ -474,8 +475,11 @@ SEEN_LONG_AGO = NOW - 25 * HOUR
             claimed(CHOSEN, first_seen=SEEN_LONG_AGO, resolution=BLIND), SEND, id="what first_run chose is never stale"
         ),
         pytest.param(claimed(first_seen=NOW - DAY, resolution=BLIND), SEND, id="a day old"),
-        pytest.param(claimed(first_seen=NOW - DAY - SECOND), STALE, id="older than max_age"),
-        pytest.param(claimed(first_seen=SEEN_LONG_AGO, resolution=BLIND), STALE, id="older than max_age, blind"),
+        pytest.param(claimed(LONG_DUE, first_seen=NOW - DAY - SECOND), STALE, id="older than max_age"),
+        pytest.param(
+            claimed(LONG_DUE, first_seen=SEEN_LONG_AGO, resolution=BLIND), STALE, id="older than max_age, blind"
+        ),
+        pytest.param(claimed(first_seen=SEEN_LONG_AGO, resolution=BLIND), SEND, id="old, and due only since a minute"),
         pytest.param(claimed(LET_THROUGH, first_seen=SEEN_LONG_AGO, resolution=BLIND), SEND, id="old and let through"),
         pytest.param(
             claimed(first_seen=SEEN_LONG_AGO, account=replace(ACCOUNT, max_age=None), resolution=BLIND),
@@ -663,7 +667,7 @@ def test_a_network_that_is_away_is_no_try_of_the_picture(row: Delivery) -> None:
 def test_a_definite_refusal_at_the_stage_ends_the_delivery() -> None:
     settled = stage_failed(READY, Rejected("the account may not post"), STANDING, NOW)
     assert (settled.delivery.state, settled.delivery.reason) == (State.REJECTED, "the account may not post")
-    assert settled.standing == STANDING
+    assert settled.standing == replace(STANDING, refusals=1)
 
 
 def test_a_limit_at_the_stage_lets_the_account_wait_without_a_failure() -> None:

@@ -97,13 +97,17 @@ def test_each_names_a_command_and_options_that_exist(words: list[str]) -> None:
 def test_the_service_gives_the_daemon_the_time_that_it_asks_for() -> None:
     whole, limits = unit(CONFIG / "systemd" / "autopublish.service"), Limits()
     service = whole["Service"]
-    seconds = {"": 1, "min": 60}
-    found = re.fullmatch(r"(\d+)([a-z]*)", service["WatchdogSec"])
-    assert found is not None
     assert service["Type"] == "notify"
-    assert timedelta(seconds=int(found[1]) * seconds[found[2]]) > limits.silence
     assert timedelta(seconds=int(service["TimeoutStopSec"])) > limits.grace + limits.last
     assert (service["Restart"], whole["Unit"]["StartLimitIntervalSec"]) == ("on-failure", "0")
+
+
+@pytest.mark.fault("P03")
+def test_p03_a_daemon_that_is_stuck_is_at_work_anew_within_90_seconds() -> None:
+    service, limits = unit(CONFIG / "systemd" / "autopublish.service")["Service"], Limits()
+    watched, pause = (timedelta(seconds=int(service[name])) for name in ("WatchdogSec", "RestartSec"))
+    assert limits.pulse > limits.minute
+    assert limits.pulse + watched + pause < timedelta(seconds=90)
 
 
 def test_both_services_are_shut_in_alike() -> None:

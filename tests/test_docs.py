@@ -19,7 +19,7 @@ from autopublish.cli import COMMANDS, main
 from autopublish.cli._common import DONE, FAILED, WRONG
 from autopublish.config import load
 from autopublish.config._report import keys_of, models_in
-from autopublish.config._schema import AccountKeys, FeedKeys, TopKeys
+from autopublish.config._schema import AccountKeys, AlertKeys, FeedKeys, TopKeys
 from autopublish.models import Filter, State
 from tests.desk import PAGE, Desk
 from tests.test_cli import KEYS
@@ -180,7 +180,7 @@ def config_keys(model: type[BaseModel]) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("model", [TopKeys, FeedKeys, AccountKeys], ids=["top", "feed", "account"])
+@pytest.mark.parametrize("model", [TopKeys, FeedKeys, AccountKeys, AlertKeys], ids=["top", "feed", "account", "alerts"])
 def test_every_key_of_the_configuration_is_in_the_example(model: type[BaseModel]) -> None:
     missing = {
         key for key in config_keys(model) if not re.search(rf"^[ #{{]*{key}:|[{{,] *{key}:", EXAMPLE, re.MULTILINE)

@@ -118,6 +118,7 @@ WRONG = {
     "first run": (GOOD.replace("./feed.xml", "./feed.xml\n    first_run: newest"), "does not match"),
     "rate": (GOOD.replace("burst: 10", "at_most: 12 per hour"), "is not valid"),
     "rate of nothing": (GOOD.replace("burst: 10", "at_most: 0/hour"), "is not valid"),
+    "budget of nothing": (GOOD.replace("burst: 10", "at_most: $0.0/month"), "is not valid"),
     "number in words": (GOOD.replace("burst: 10", "burst: many"), "is not valid"),
     "number that is too small": (GOOD.replace("burst: 10", "burst: 0"), "is not valid"),
     "truth in other words": (GOOD.replace("burst: 10", "allow_private: maybe"), "is not valid"),
@@ -128,6 +129,7 @@ WRONG = {
     "source of hashtags": (GOOD.replace("burst: 10", "hashtags: {from: words}"), "is not valid"),
     "store of another kind": ("store: mysql://x/y\n" + GOOD, "does not match"),
     "contact": ("contact: nobody\n" + GOOD, "does not match"),
+    "address that others reach": ("listen: 0.0.0.0:9464\n" + GOOD, "does not match"),
     "secret in the file": (GOOD.replace(ACCOUNT, BLUESKY.replace("env:X", "abcd-efgh")), "does not match"),
     "language": (GOOD.replace("burst: 10", "languages: English please"), "is not valid"),
 }
@@ -172,6 +174,7 @@ TAKEN = [
     "burst: ' 3 '",
     "burst: '+3'",
     "at_most: [1/10m, 2 / day]",
+    "at_most: [4/hour, $20/month, $0.50 / 7d]",
     "delay: 0",
     "delay: none",
     "hashtags: {most: 03}",

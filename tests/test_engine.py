@@ -589,6 +589,29 @@ def test_p03_a_stuck_key_holds_up_neither_the_beat_nor_what_falls_due() -> None:
         over.set()
 
 
+@pytest.mark.fault("P03")
+def test_p03_calls_that_take_every_thread_do_not_hold_up_the_beat_and_are_told_as_such() -> None:
+    over, beats, calls = threading.Event(), Calls(), Calls()
+
+    def slow(key: str) -> None:
+        calls.begin(key)
+        passed(over)
+        calls.end(key)
+
+    engine = engine_of(2, reconcile=beats, poll=slow)
+    with at_work(engine, every_seconds=0.05):
+        for number in range(6):
+            engine.wake("poll", str(number))
+        wait_until(lambda: len(calls.order) == 2)
+        seen = beats.count[""]
+        wait_until(lambda: beats.count[""] >= seen + 3)
+        assert len(calls.order) == 2, "the thread for the beat is for nothing else"
+        assert engine.held_up_seconds > 0.05
+        over.set()
+        wait_until(lambda: len(calls.order) == 6)
+        wait_until(lambda: engine.held_up_seconds == 0)
+
+
 @pytest.mark.fault("C01")
 def test_c01_a_clock_that_jumps_back_a_day_does_not_stop_the_beat() -> None:
     time, beats = Time(), Calls()

@@ -8,12 +8,13 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from pydantic import BaseModel
+import yaml
+from pydantic import BaseModel, SecretStr
 
 from autopublish import platforms
 from autopublish.config import load, resolve_secrets
@@ -27,12 +28,8 @@ from tests.servers.feed_site import Answer, FeedSite
 
 PATIENCE_SECONDS = 30
 
-#: What the platforms of this repository need; one that is added needs its line.
-NEEDED: Mapping[str, Mapping[str, str]] = {
-    "bluesky": {"identifier": "news.example"},
-    "mastodon": {"server": "https://mastodon.example"},
-    "page": {"folder": "out", "title": "News"},
-}
+#: An account of each platform of this repository.
+EXAMPLES = Path(__file__).parents[1] / "config" / "platforms"
 PAGE = ("--platform", "page", "--set", "page.folder=out", "--set", "page.title=Kaltim News")
 
 
@@ -70,8 +67,14 @@ def given(platform: str) -> list[str]:
 
 
 def needs(platform: str) -> Mapping[str, str]:
-    """What an account of the platform needs; an outside platform may need what nobody here knows."""
-    return NEEDED.get(platform, {})
+    """What an account of the platform needs, as its example has it; of an outside platform nobody here knows."""
+    example = EXAMPLES / f"{platform}.yaml"
+    if not example.exists():
+        return {}
+    (account,) = yaml.safe_load(example.read_text())["accounts"].values()
+    fields = platforms.load(platform).Settings.model_fields
+    needed = (key for key, field in fields.items() if field.is_required() and field.annotation is not SecretStr)
+    return {key: str(account[key]) for key in needed}
 
 
 # --- what is written -------------------------------------------------------------------------------------------------
@@ -154,7 +157,7 @@ def _values(account: object) -> dict[str, object]:
 def test_what_an_account_needs_is_explained_beside_it(desk: Desk) -> None:
     init(desk, *given("page"))
     lines = [line.strip() for line in _lines(desk.file)]
-    assert lines[lines.index("folder: out") - 1] == "# Where the page is; made with the first post."
+    assert lines[lines.index("folder: page") - 1] == "# Where the page is; made with the first post."
 
 
 @pytest.mark.parametrize("platform", platforms.available())
@@ -458,6 +461,39 @@ def test_a_feed_that_is_not_meant_is_asked_for_again(desk: Desk, site: FeedSite)
     code, seen = at_terminal(desk, "--allow-private", "--feed", "feed.xml", *PAGE, answers=answers)
     assert code == 0, seen
     assert load(desk.file).feeds[0].url == site.url("/feed/")
+
+
+def test_a_feed_that_cannot_be_read_is_asked_for_again(desk: Desk) -> None:
+    answers = f"{(desk.folder / 'no.xml').as_uri()}\nfeed.xml\ny\n\nn\n"
+    code, seen = at_terminal(desk, *PAGE, answers=answers)
+    assert code == 0, seen
+    assert "no feed can be read: " in seen
+    assert load(desk.file).feeds[0].url == (desk.folder / "feed.xml").as_uri()
+
+
+@pytest.mark.fault("S01")
+@pytest.mark.parametrize("before", [None, "mine\n"], ids=["new", "in place of another"])
+def test_s01_a_full_disk_leaves_no_half_file(desk: Desk, before: str | None) -> None:
+    if before is not None:
+        desk.file.write_text(before)
+    command = f"ulimit -f 1; exec {sys.executable} -m autopublish init --feed feed.xml {shlex.join(PAGE)}"
+    ours, theirs = os.openpty()
+    with closing(os.fdopen(ours, "wb")) as keyboard:
+        keyboard.write(b"y\ny\n\nn\n"[(0 if before else 2) :])
+        keyboard.flush()
+        ran = subprocess.run(
+            ["sh", "-c", command],
+            cwd=desk.folder,
+            env={**desk.variables(), "PYTHONDONTWRITEBYTECODE": "1"},
+            stdin=theirs,
+            capture_output=True,
+            timeout=PATIENCE_SECONDS,
+            check=False,
+        )
+    os.close(theirs)
+    assert (ran.returncode, b"this machine refused" in ran.stderr) == (1, True), ran.stderr
+    assert (desk.file.read_text() if desk.file.exists() else None) == before
+    assert [path.name for path in desk.folder.iterdir() if path.name.endswith(".part")] == []
 
 
 @pytest.mark.parametrize(("answer", "replaced"), [("n", False), ("", False), ("y", True)])

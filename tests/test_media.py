@@ -194,8 +194,34 @@ def test_a_picture_is_fetched_and_kept_under_the_hash_of_its_content(folder: Pat
         height=200,
         size_bytes=len(JPEG),
         alt="A red field",
+        url=f"{wire.url}/a.jpg",
     )
     assert Path(found.path).read_bytes() == JPEG
+
+
+@pytest.mark.parametrize(
+    ("form", "limits", "stands"),
+    [
+        pytest.param("JPEG", MediaLimits(), True, id="within the limits"),
+        pytest.param("PNG", MediaLimits(types=("image/jpeg",)), False, id="another type"),
+        pytest.param("JPEG", MediaLimits(side=200), False, id="too large"),
+        pytest.param("JPEG", MediaLimits(size_bytes=2_000), False, id="too many bytes"),
+    ],
+)
+def test_a_fitted_picture_knows_whether_one_within_the_limits_stands_on_the_web(
+    pictures: Pictures, form: str, limits: MediaLimits, stands: bool
+) -> None:
+    with Wire(always(answer(200, encoded(drawing(), form, exif=oriented(1))))) as wire:
+        url = f"{wire.url}/a"
+        found = [pictures.of(article(url), allow_private=True) for _ in range(2)]
+    assert [one and one.url for one in found] == [url, url]
+    assert found[0] is not None
+    fitted = pictures.fitted(found[0], limits)
+    assert (fitted.sha256 == found[0].sha256, fitted.url) == (False, url if stands else None)
+
+
+def test_a_local_picture_stands_nowhere_on_the_web(take: Callable[[bytes], Picture]) -> None:
+    assert take(JPEG).url is None
 
 
 def test_an_article_without_pictures_has_none_and_leaves_nothing_on_disk(folder: Path, pictures: Pictures) -> None:
@@ -325,6 +351,49 @@ def test_the_search_for_one_article_ends_in_time(pictures: Pictures, monkeypatch
         subject = article(f"{wire.url}/a", f"{wire.url}/b", f"{wire.url}/c")
         assert pictures.of(subject, allow_private=True) is None
     assert pictures.reasons(subject) == ("deadline passed", "no time left")
+
+
+# --- beside the feed -------------------------------------------------------------------------------------------------
+
+
+def test_others_are_asked_for_once_and_only_where_none_of_the_articles_own_can_be_used(pictures: Pictures) -> None:
+    asked = []
+
+    def script(peer: Peer) -> None:
+        request = peer.read_request()
+        peer.write(answer(200, PNG) if b"/good" in request.split(b"\r\n")[0] else answer(404))
+
+    with Wire(script) as wire:
+
+        def further() -> tuple[Media, ...]:
+            asked.append(1)
+            return (Media(url=f"{wire.url}/gone"), Media(url=f"{wire.url}/good", alt=" A harbour "))
+
+        good = pictures.of(article(f"{wire.url}/good", alt="own"), allow_private=True, further=further)
+        assert (good is not None and good.alt, asked) == ("own", [])
+        for _ in range(2):
+            other = pictures.of(article(f"{wire.url}/bad", name="b"), allow_private=True, further=further)
+            assert other is not None
+            assert (other.alt, other.sha256) == ("A harbour", hashlib.sha256(PNG).hexdigest())
+        assert asked == [1]
+
+
+@pytest.mark.parametrize(
+    ("skipped", "expected"),
+    [(0, "own"), (1, "first"), (2, "second"), (3, None)],
+    ids=["none skipped", "its own", "the first of the others", "all"],
+)
+def test_what_a_network_refused_is_skipped_among_its_own_and_the_others(
+    pictures: Pictures, tmp_path: Path, skipped: int, expected: str | None
+) -> None:
+    def one(alt: str) -> Media:
+        return Media(url=local(PNG, tmp_path / "site", alt), alt=alt)
+
+    subject = replace(article(), pictures=(one("own"),))
+    found = pictures.of(
+        subject, within=tmp_path / "site", skipped=skipped, further=lambda: (one("first"), one("second"))
+    )
+    assert (found.alt if found else None) == expected
 
 
 def says_much_and_sends_little(peer: Peer) -> None:

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from autopublish.app import now_utc, user_agent
 from autopublish.checks._accounts import ask_account
 from autopublish.checks._ask import Question, ask_all
+from autopublish.checks._channels import channels
 from autopublish.checks._feeds import ask_feed
 from autopublish.checks._findings import Finding, Verdict
 from autopublish.checks._machine import Memory, clock_beside, disks, files, program, remember
@@ -22,6 +23,7 @@ from autopublish.checks._next import next_run
 from autopublish.config import Config, load
 from autopublish.models import Account, FeedSettings
 from autopublish.net import Client
+from autopublish.pipeline._clock import Timekeeper
 
 __all__ = ["PATIENCE", "Finding", "Verdict", "check"]
 
@@ -43,18 +45,19 @@ def check(
     now = clock()
     memory = remember(config, now)
     client = Client(user_agent=user_agent(config.contact))
+    keeper = Timekeeper(client, clock)
     try:
         answers = ask_all(_questions(config, memory, client, clock), patience)
     finally:
         client.cut_off()
         client.close()
-    offsets = {question.host: answer.offset for question, answer in answers.items() if answer.offset is not None}
     return (
         program(),
         *files(config),
         memory.finding,
         *disks(config),
-        clock_beside(offsets),
+        *channels(config, client),
+        clock_beside(keeper.offsets()),
         *(answer.finding for answer in answers.values()),
         *next_run(config, memory, answers),
     )

@@ -15,18 +15,25 @@ from autopublish.pipeline._parts import without_secrets
 
 
 def ask_account(account: Account, standing: Standing | None, config: Config, client: Client) -> Answer:
-    """Who is logged in, whether that is who it was, and what its server takes."""
+    """Who is logged in, whether that is who it was and may do all that is needed, and what its server takes."""
     try:
         settings, _ = resolve_secrets(account, base=config.path.parent)
         platform = describe(replace(account, settings=settings), client)
         identity = platform.whoami()
         platform.learn_limits()
+        missing = platform.permissions()
     except SecretError as error:
         return wrong("account", account.name, str(error))
     except DeliveryError as error:
         remedy = f"`autopublish platforms {account.platform}` tells what it needs"
         return wrong("account", account.name, f"{account.platform}: {without_secrets(error)}", remedy)
+    if missing:
+        words = f"{identity.name} on {account.platform}: the credentials lack {', '.join(missing)}"
+        remedy = f"give them that right and take the new ones over: `autopublish platforms {account.platform}`"
+        return wrong("account", account.name, words, remedy)
     words = f"{identity.name} on {account.platform}, posts of up to {platform.limits.length} characters"
+    if missing is None:
+        words = f"{words}; what its credentials may do, the network does not tell before a post"
     return Answer(finding=_standing(account.name, identity, standing, words))
 
 

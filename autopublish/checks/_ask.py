@@ -27,8 +27,6 @@ class Answer:
     """What one question to another machine came to."""
 
     finding: Finding
-    #: The server's clock minus ours, where it told its time.
-    offset: timedelta | None = None
     #: How many articles a feed shows.
     articles: int | None = None
 

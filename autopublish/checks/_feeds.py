@@ -38,7 +38,7 @@ def ask_feed(settings: FeedSettings, known: Feed | None, client: Client, now: da
     if fetched.permanent_url and learnt is None and finding.verdict is Verdict.OK:
         words = f"{finding.words}; it has moved for good to {fetched.permanent_url}"
         finding = replace(finding, verdict=Verdict.NOTE, words=words, remedy="write the new address in the file")
-    return Answer(finding=finding, offset=fetched.server_offset, articles=len(document.items))
+    return Answer(finding=finding, articles=len(document.items))
 
 
 def _feed(settings: FeedSettings, document: Document, validators: Validators, now: datetime, zone: ZoneInfo) -> Finding:

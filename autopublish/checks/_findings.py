@@ -22,9 +22,9 @@ class Verdict(StrEnum):
 class Finding:
     """One thing that was looked at."""
 
-    #: `program`, `file`, `store`, `disk`, `clock`, `feed`, `account` or `next run`.
+    #: `program`, `file`, `store`, `disk`, `clock`, `alerts`, `feed`, `account` or `next run`.
     subject: str
-    #: Of the feed or account, the path of a file or folder; None where there is but one.
+    #: Of the feed, account or channel, the path of a file or folder; None where there is but one.
     name: str | None = None
     verdict: Verdict = Verdict.OK
     words: str

@@ -14,15 +14,15 @@ from pathlib import Path
 
 from autopublish import __version__
 from autopublish.checks._findings import Finding, Verdict, ahead, counted
+from autopublish.clock import Opinion, judge
 from autopublish.config import Config
+from autopublish.disk import LITTLE_BYTES
 from autopublish.errors import StoreError
-from autopublish.models import Feed, Standing
+from autopublish.models import Feed, Standing, Stop
 from autopublish.store import Count, Store, open_store, path_of
 
-#: One server may be wrong; a clock is mistrusted if two of them say so.
+#: A difference worth a person's look; what the program itself bears is far more, see `autopublish.clock`.
 CLOCK_TOLERANCE = timedelta(minutes=2)
-#: A picture takes up to 10 MB on its way, and a store that cannot grow stops every run.
-_LITTLE_BYTES = 100_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +35,8 @@ class Memory:
     counts: Sequence[Count] = ()
     #: READY deliveries by account whose time has come.
     due: Mapping[str, int] = field(default_factory=dict)
+    #: Everything is stopped.
+    stop: Stop | None = None
 
 
 def program() -> Finding:
@@ -80,6 +82,7 @@ def remember(config: Config, now: datetime) -> Memory:
                 standings=standings,
                 counts=store.counts(),
                 due={name: len(store.ready(name, now)) for name in standings},
+                stop=store.stop(),
             )
     except StoreError as error:
         finding = Finding(subject="store", name=str(path), verdict=Verdict.WRONG, words=str(error))
@@ -116,7 +119,7 @@ def _disk(folder: Path) -> Finding:
     free = shutil.disk_usage(folder).free
     if not os.access(folder, os.W_OK | os.X_OK):
         words, remedy = "this user may not write here", "correct the rights of the folder"
-    elif free < _LITTLE_BYTES:
+    elif free < LITTLE_BYTES:
         words, remedy = f"only {free / 1e6:.0f} MB are free", "free some space: a full disk stops every run"
     else:
         words, remedy = f"{free / 1e9:.1f} GB free", None
@@ -132,9 +135,10 @@ def clock_beside(offsets: Mapping[str, timedelta]) -> Finding:
     if not off:
         return Finding(subject="clock", words=f"agrees with {counted(len(offsets), 'server')} to within 2 minutes")
     said = ", ".join(f"{host} {ahead(offset)}" for host, offset in sorted(off.items())[:3])
-    if len(off) == 1:
-        words = f"one server's clock differs from ours: {said}; one alone proves nothing"
-        return Finding(subject="clock", verdict=Verdict.NOTE, words=words)
+    if judge(offsets, CLOCK_TOLERANCE) is not Opinion.MISTRUSTED:
+        why = "one alone proves nothing" if len(off) == 1 else "they differ from each other, or another one agrees"
+        noun = "one server's clock differs" if len(off) == 1 else f"{len(off)} servers' clocks differ"
+        return Finding(subject="clock", verdict=Verdict.NOTE, words=f"{noun} from ours: {said}; {why}")
     return Finding(
         subject="clock",
         verdict=Verdict.WRONG,

@@ -28,6 +28,13 @@ def next_run(config: Config, memory: Memory, answers: Mapping[Question, Answer])
     waiting = Counter[State]()
     for count in memory.counts:
         waiting[count.state] += count.count
+    if memory.stop is not None:
+        yield Finding(
+            subject="next run",
+            verdict=Verdict.NOTE,
+            words=f"everything is stopped by {memory.stop.who}: nothing is sent",
+            remedy="`autopublish go`",
+        )
     yield Finding(subject="next run", words=_due(memory, waiting))
     people = [f"{waiting[state]} {state.value}" for state in _WAITS_FOR_PERSON if waiting[state]]
     if people:
@@ -56,7 +63,9 @@ def _first_poll(rule: FirstRunRule, articles: int | None, zone: ZoneInfo) -> str
 
 def _due(memory: Memory, counts: Mapping[State, int]) -> str:
     """How many deliveries go out or are looked up, and how many only wait."""
-    active = {name for name, one in memory.standings.items() if one.state is AccountState.ACTIVE}
+    active = {
+        name for name, one in memory.standings.items() if one.state is AccountState.ACTIVE and memory.stop is None
+    }
     due = sum(count for name, count in memory.due.items() if name in active)
     parts = (
         (counts.get(State.READY, 0) - due, "waiting"),

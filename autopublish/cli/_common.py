@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import json
 import os
+import shlex
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -15,9 +16,9 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from autopublish.errors import ConfigError, FeedError, StoreBusy, StoreError
-from autopublish.models import AccountState, Delivery, Standing, State
-from autopublish.redaction import redact
+from autopublish.errors import ConfigError, ExtraMissing, FeedError, StoreBusy, StoreError
+from autopublish.models import NO_MONEY, AccountState, Delivery, Standing, State, Stop
+from autopublish.redaction import redact, redact_all
 
 #: Done, something failed, wrong usage or configuration.
 DONE, FAILED, WRONG = 0, 1, 2
@@ -61,7 +62,7 @@ def in_words(command: _Command) -> _Command:
         except StoreBusy as error:
             say(f"{error}; nothing to do")
             raise SystemExit(DONE) from None
-        except StoreError as error:
+        except (StoreError, ExtraMissing) as error:
             say(str(error))
             raise SystemExit(WRONG) from None
         except FeedError as error:
@@ -79,6 +80,18 @@ def in_words(command: _Command) -> _Command:
             raise SystemExit(FAILED) from None
 
     return wrapped  # type: ignore[return-value] # the same signature, which Callable[..., Any] cannot say
+
+
+@contextmanager
+def telling_of_store(config: Path) -> Iterator[None]:
+    """People hear, through the channels of the configuration, that the store cannot be used, if that ends this."""
+    try:
+        yield
+    except StoreError as error:
+        from autopublish.app import tell_of_store
+
+        tell_of_store(config, error)
+        raise
 
 
 def user() -> str:
@@ -104,18 +117,7 @@ def refuse(words: str) -> NoReturn:
 
 def print_json(document: object) -> None:
     """Data for machines goes to stdout, without secrets."""
-    click.echo(json.dumps(_redacted(document), ensure_ascii=False, indent=2))
-
-
-def _redacted(document: object) -> object:
-    """The document without secrets in its texts; each is searched alone, so that it stays JSON."""
-    if isinstance(document, str):
-        return redact(document)
-    if isinstance(document, Mapping):
-        return {key: _redacted(value) for key, value in document.items()}
-    if isinstance(document, list | tuple):
-        return [_redacted(value) for value in document]
-    return document
+    click.echo(json.dumps(redact_all(document), ensure_ascii=False, indent=2))
 
 
 def plain(text: str) -> str:
@@ -144,17 +146,35 @@ def local(time: datetime | None, zone: ZoneInfo | None) -> str:
     return f"{time.astimezone(zone):%Y-%m-%d %H:%M:%S}" if zone else f"{time:%Y-%m-%d %H:%M:%S} UTC"
 
 
+def counted(count: int, one: str, more: str) -> str:
+    """So many of something: `one` is what follows 1, `more` what follows any other number."""
+    return f"{count} {one if count == 1 else more}"
+
+
+def stop_in_words(stop: Stop, zone: ZoneInfo | None) -> str:
+    """Who stopped it, since when, and why."""
+    why = f" ({stop.why})" if stop.why else ""
+    return f"stopped by {stop.who} since {local(stop.since, zone)}{why}"
+
+
+def go_on(stop: Stop) -> str:
+    """The command that ends the stop."""
+    what = "" if stop.category is None else f" --category {shlex.quote(stop.category)}"
+    return f"`autopublish go{what}`"
+
+
 def state_in_words(
     delivery: Delivery,
     standing: Standing | None,
     zone: ZoneInfo | None,
     now: datetime,
     paced: datetime | None = None,
+    stops: Sequence[Stop] = (),
 ) -> str:
     """What a delivery's state means to its reader, with what to do where a person is needed.
 
     `standing` is its account's, which may be what it waits for; None if the configuration names no such account.
-    `paced`: until when the account's rate windows keep it from sending.
+    `paced`: until when the account's rate windows keep it from sending; `stops`: what a person stopped.
     """
     short = delivery.id[:8]
     reason = delivery.reason or ""
@@ -163,14 +183,13 @@ def state_in_words(
             where = delivery.receipt.url or delivery.receipt.remote_id if delivery.receipt else ""
             return f"posted {where}".strip()
         case State.READY:
-            when = _when_in_words(delivery, standing, zone, now, paced)
-            return f"{when} ({reason})" if reason else when
+            return _ready_in_words(delivery, standing, zone, now, paced, stops)
         case State.SENDING:
             return "is being sent"
         case State.VERIFYING:
             return f"outcome unknown, next look {local(delivery.look_at, zone)}: {reason}"
         case State.HELD:
-            return f"held: {reason}; `autopublish deliveries approve {short}` or `cancel {short}`"
+            return _held_in_words(delivery, zone, stops)
         case State.NEEDS_REVIEW:
             return (
                 f"outcome unknown: {reason}; look at the account, then "
@@ -182,6 +201,32 @@ def state_in_words(
             return reason or "cancelled"
 
 
+def _held_in_words(delivery: Delivery, zone: ZoneInfo | None, stops: Sequence[Stop]) -> str:
+    reason, short = delivery.reason or "", delivery.id[:8]
+    stop = next((stop for stop in stops if stop.category is not None and reason == f"stopped: {stop.category}"), None)
+    if stop is None:
+        return f"held: {reason}; `autopublish deliveries approve {short}` or `cancel {short}`"
+    return (
+        f"held: {stop.category} is {stop_in_words(stop, zone)}; {go_on(stop)} lets all of it go, `autopublish "
+        f"deliveries approve {short}` this one"
+    )
+
+
+def _ready_in_words(
+    delivery: Delivery,
+    standing: Standing | None,
+    zone: ZoneInfo | None,
+    now: datetime,
+    paced: datetime | None,
+    stops: Sequence[Stop],
+) -> str:
+    everything = next((stop for stop in stops if stop.category is None), None)
+    if everything is not None:
+        return f"waits: everything is {stop_in_words(everything, zone)}; {go_on(everything)} ends that"
+    when = _when_in_words(delivery, standing, zone, now, paced)
+    return f"{when} ({delivery.reason})" if delivery.reason else when
+
+
 def _when_in_words(
     delivery: Delivery, standing: Standing | None, zone: ZoneInfo | None, now: datetime, paced: datetime | None
 ) -> str:
@@ -191,6 +236,8 @@ def _when_in_words(
     until = delivery.due
     if standing is not None and standing.not_before is not None:
         until = max(until, standing.not_before)
+    if standing is not None and until > now and (standing.reason or "").startswith(NO_MONEY):
+        return f"waits: {standing.reason}"
     if paced is not None and paced > max(until, now):
         return f"waits for its turn, not before {local(paced, zone)} (at_most)"
     return f"waits until {local(until, zone)}" if until > now else "waits for its turn"

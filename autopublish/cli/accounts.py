@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
+from autopublish.alerts import FAILURES
 from autopublish.app import App, build, look
 from autopublish.cli._common import (
     FAILED,
@@ -22,6 +23,7 @@ from autopublish.cli._common import (
     plain,
     print_json,
     say,
+    stop_in_words,
     table,
     user,
 )
@@ -104,6 +106,9 @@ def _note(standing: Standing, zone: ZoneInfo, now: datetime) -> str:
     words = standing.reason or ""
     if standing.state is AccountState.AUTH_BLOCKED and standing.probe_at is not None:
         return f"{words}; asked again {local(standing.probe_at, zone)} or when the credentials change"
+    if standing.state is AccountState.ACTIVE and standing.failures >= FAILURES:
+        again = f"tried again {local(standing.not_before, zone)}" if standing.not_before else "tried again now"
+        return f"circuit open: {standing.failures} failures in a row, {again}; the last: {words}"
     if standing.not_before is not None and standing.not_before > now:
         return f"waits until {local(standing.not_before, zone)} {words}".strip()
     return words
@@ -122,6 +127,12 @@ def pause(names: tuple[str, ...], reason: str | None, config: Path) -> None:
 
     A run that is at work stops before its next post; a call that has begun ends and is recorded.
     """
+
+    pause_each(config, names, reason)
+
+
+def pause_each(config: Path, names: tuple[str, ...], reason: str | None) -> None:
+    """Pause these accounts, and say what came of it."""
 
     def move(app: App, name: str) -> str:
         app.pause(name, who=user(), why=reason)
@@ -147,12 +158,20 @@ def resume(names: tuple[str, ...], accepted: str | None, config: Path) -> None:
     ended by this.
     """
 
+    resume_each(config, names, accepted)
+
+
+def resume_each(config: Path, names: tuple[str, ...], accepted: str | None) -> None:
+    """Resume these accounts, and say what came of it."""
+
     def move(app: App, name: str) -> str:
         standing = app.resume(name, who=user(), accepted=accepted)
         who = standing.identity.name if standing.identity else ""
         until = standing.not_before if standing.not_before and standing.not_before > app.now() else None
         later = f" from {local(until, ZoneInfo(app.config.timezone))} on" if until else ""
-        return f"goes on as {who}{later}; {_wait(app, name)}"
+        stop = app.store.stop()
+        still = f"; everything is {stop_in_words(stop, ZoneInfo(app.config.timezone))}" if stop else ""
+        return f"goes on as {who}{later}; {_wait(app, name)}{still}"
 
     _for_each(config, names, move)
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from autopublish.cli._common import WRONG, config_option, in_words, json_option, print_json, say
 from autopublish.errors import SecretError
+
+if TYPE_CHECKING:
+    from autopublish.config import Config
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -30,6 +34,7 @@ def check(config: Path, *, as_json: bool) -> None:
             resolve_secrets(account, base=found.path.parent)
         except SecretError as error:
             missing[account.name] = str(error)
+    missing |= _of_channels(found)
     if as_json:
         print_json(
             {
@@ -50,6 +55,22 @@ def check(config: Path, *, as_json: bool) -> None:
             click.echo(f"{config}: good ({feeds} feed{'s' * (feeds != 1)}, {accounts} account{'s' * (accounts != 1)})")
     if missing:
         raise SystemExit(WRONG)
+
+
+def _of_channels(found: Config) -> dict[str, str]:
+    """What is wrong with the secrets of channels, by `alerts.` and their kind."""
+    from pydantic import BaseModel
+
+    from autopublish.config import resolve_channel
+
+    missing = {}
+    for kind, said in {**found.alerts.channels, "ping": found.alerts.ping}.items():
+        try:
+            if isinstance(said, BaseModel):
+                resolve_channel(said, kind, base=found.path.parent)
+        except SecretError as error:
+            missing[f"alerts.{kind}"] = str(error)
+    return missing
 
 
 @config.command()

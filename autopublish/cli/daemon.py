@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from autopublish.cli._common import DONE, FAILED, config_option, in_words, say
+from autopublish.cli._common import DONE, FAILED, config_option, in_words, say, telling_of_store
 from autopublish.errors import StoreBusy
 
 
@@ -25,7 +25,8 @@ def daemon(config: Path) -> None:
     from autopublish.daemon import Daemon
 
     try:
-        in_order = Daemon(config, tell=say).run()
+        with telling_of_store(config):
+            in_order = Daemon(config, tell=say).run()
     except StoreBusy as error:
         say(f"{error}; one is enough")
         raise SystemExit(FAILED) from None

@@ -13,6 +13,15 @@ from autopublish.cli._common import FAILED, config_option, in_words, json_option
 from autopublish.config import load
 from autopublish.store import care, open_store, path_of
 
+_ONE = {
+    "feeds": "feed",
+    "articles": "article",
+    "aliases": "alias",
+    "deliveries": "delivery",
+    "attempts": "attempt",
+    "events": "event",
+}
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def db() -> None:
@@ -47,7 +56,7 @@ def check(config: Path, *, as_json: bool) -> None:
     if as_json:
         print_json({"store": str(path), "problems": list(health.problems), "counts": dict(health.counts)})
     else:
-        click.echo(plain(f"{path}: {', '.join(f'{count} {what}' for what, count in health.counts.items())}"))
+        click.echo(plain(f"{path}: {', '.join(_counted(count, what) for what, count in health.counts.items())}"))
         for problem in health.problems:
             say(problem)
         if not health.problems:
@@ -91,6 +100,11 @@ def upgrade(config: Path) -> None:
         click.echo(plain(f"{path}: has form {after} already, the newest that this version knows"))
     else:
         click.echo(plain(f"{path}: brought from form {before} to {after}; a copy of before lies beside it"))
+
+
+def _counted(count: int, what: str) -> str:
+    """So many of what the store names in the plural."""
+    return f"1 {_ONE.get(what, what)}" if count == 1 else f"{count} {what}"
 
 
 def _path(config: Path) -> Path:

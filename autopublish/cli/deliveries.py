@@ -100,10 +100,10 @@ def _show(app: App, rows: list[Delivery]) -> None:
         return
     zone, now, standings = ZoneInfo(app.config.timezone), app.now(), app.store.standings()
     paced = {account: app.paced_until(account) for account in {row.account for row in rows}}
-    lines = []
+    stops, lines = app.stops(), []
     for row in rows:
         title = app.store.article(row.article).title
-        words = state_in_words(row, standings.get(row.account), zone, now, paced[row.account])
+        words = state_in_words(row, standings.get(row.account), zone, now, paced[row.account], stops)
         lines.append([row.id[:8], row.account, title[:50], words])
     table(lines, ["id", "account", "article", "state"])
 
@@ -131,10 +131,20 @@ def approve(ids: tuple[str, ...], account: str | None, reason: str | None, confi
 
 @deliveries.command()
 @_selection
+@click.option("--again", metavar="POST", help="Post ID, which is POSTED as POST (its id or address there), once more.")
 @config_option
 @in_words
-def retry(ids: tuple[str, ...], account: str | None, reason: str | None, config: Path) -> None:
-    """Try REJECTED or CANCELLED deliveries again, composed anew."""
+def retry(ids: tuple[str, ...], account: str | None, reason: str | None, again: str | None, config: Path) -> None:
+    """Try REJECTED or CANCELLED deliveries again, composed anew.
+
+    With --again a POSTED one is posted a second time, beside the first: readers see both, and it is written down who
+    wanted it.
+    """
+    if again is not None:
+        if len(ids) != 1 or account is not None or reason is not None:
+            refuse("--again takes one ID, and nothing else that chooses deliveries")
+        _post_again(config, ids[0], again)
+        return
     _move(config, ids, account, reason, State.REJECTED, moves.retry, "to be tried again")
 
 
@@ -166,6 +176,25 @@ def resolve(key: str, posted: str | None, config: Path, *, absent: bool, drop: b
         return moves.resolve(row, verdict, posted, who, now)
 
     _move(config, (key,), None, None, State.NEEDS_REVIEW, move, f"resolved: {verdict.value}")
+
+
+def _post_again(config: Path, key: str, typed: str) -> None:
+    app = build(config)
+    try:
+        first, who = _by_id(app, key), user()
+        if first.account not in app.accounts:
+            refuse(f"{first.id[:8]}: the configuration names no account {first.account}: put it back first")
+        article = app.store.article(first.article)
+        others = [row for row in app.store.deliveries_of(article.id) if row.account == first.account]
+        row = moves.again(first, typed, origin=article.origin, others=others, who=who, now=app.now())
+        if not app.store.add_again(first, row, actor=who):
+            raise moves.NotAllowed("somebody else just asked for the same: look at `autopublish deliveries list`")
+        click.echo(f"{row.id[:8]} {row.account}: to be posted again: {plain(article.title)}")
+    except moves.NotAllowed as error:
+        say(f"{first.id[:8]} ({first.account}): {error}")
+        raise SystemExit(FAILED) from None
+    finally:
+        app.close()
 
 
 def _move(

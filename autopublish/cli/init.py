@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from autopublish.config.first import NewAccount, NewFile, Question
 
 _SHOWN = 2
+#: How a file is opened that must not be there yet.
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 @click.command()
@@ -71,11 +74,11 @@ def init(
     given = _values(values)
     for platform in chosen:
         _questions(platform)
-    mode = _mode(output, dialog)
+    replacing = _may_replace(output, dialog)
     found = _feed(dialog, site or named_site, feed, allow_private=allow_private)
     answers = _answers(dialog, found, chosen, given, timezone, output)
     _demand(answers, output)
-    _write(answers, output, mode, dialog)
+    _write(answers, output, dialog, replacing=replacing)
     _tell_next(answers, output)
     if asks and click.confirm("Check it now?", default=True, err=True):
         _check(output)
@@ -90,6 +93,15 @@ class _Options:
     def feed(self, *, allow_private: bool) -> FeedSettings:
         """The feed, which nobody named."""
         refuse("which site? Give its name or address: `autopublish init SITE`, or `--feed ADDRESS`")
+
+    def can_go_on(self, feed: FeedSettings, *, is_named: bool) -> bool:
+        """Whether the newest articles of the feed were shown.
+
+        Raises:
+            FeedError: the feed cannot be read, or is none.
+        """
+        _show_posts(feed, is_named=is_named)
+        return True
 
     def is_right(self, _feed: FeedSettings) -> bool:
         """Whether the feed that was found is meant."""
@@ -128,6 +140,14 @@ class _Dialog(_Options):
                 say(error.problems[0].message)
             except FeedError as error:
                 say(f"no feed can be read: {error}")
+
+    def can_go_on(self, feed: FeedSettings, *, is_named: bool) -> bool:
+        """Whether the newest articles of the feed were shown; what cannot be read is told, and asked for anew."""
+        try:
+            return super().can_go_on(feed, is_named=is_named)
+        except FeedError as error:
+            say(f"no feed can be read: {error}")
+            return False
 
     def is_right(self, feed: FeedSettings) -> bool:
         """Whether the feed that was found is meant."""
@@ -206,8 +226,7 @@ def _feed(dialog: _Options, site: str | None, feed: str | None, *, allow_private
     else:
         found = dialog.feed(allow_private=allow_private)
     while True:
-        _show_posts(found, is_named=feed is not None)
-        if dialog.is_right(found):
+        if dialog.can_go_on(found, is_named=feed is not None) and dialog.is_right(found):
             return found
         feed, found = None, dialog.feed(allow_private=allow_private)
 
@@ -319,8 +338,8 @@ def _demand(answers: NewFile, output: Path, *keys: str) -> None:
 # --- files -----------------------------------------------------------------------------------------------------------
 
 
-def _mode(output: Path, dialog: _Options) -> str:
-    """How the file is to be opened: one that appears while the person answers is not replaced either.
+def _may_replace(output: Path, dialog: _Options) -> bool:
+    """Whether the file takes the place of one; one that appears while the person answers is not replaced either.
 
     Asked before anything else, since who keeps a file has nothing to answer.
     """
@@ -329,21 +348,26 @@ def _mode(output: Path, dialog: _Options) -> str:
         refuse(f"{output} is there already and stays as it is; name another with --output")
     if not output.parent.is_dir():
         refuse(f"there is no folder {output.parent}; make it, or name another file with --output")
-    return "w" if is_there else "x"
+    return is_there
 
 
-def _write(answers: NewFile, output: Path, mode: str, dialog: _Options) -> None:
+def _write(answers: NewFile, output: Path, dialog: _Options, *, replacing: bool) -> None:
     from autopublish.config.first import secrets_of, secrets_text, text_of
 
-    with output.open(mode, encoding="utf-8") as file:
-        file.write(text_of(answers))
+    if replacing:
+        _replace(output, text_of(answers))
+    else:
+        _fill(output, os.open(output, _NEW, 0o666), text_of(answers))
     say(f"wrote {output}")
     if not secrets_of(answers):
         return
     text = secrets_text(answers)
     example, secrets = output.parent / ".env.example", output.parent / ".env"
     if not example.exists() or example.read_text(errors="replace") == text or dialog.may_replace(example):
-        example.write_text(text, encoding="utf-8")
+        if example.exists():
+            _replace(example, text)
+        else:
+            _fill(example, os.open(example, _NEW, 0o666), text)
         say(f"wrote {example}")
     else:
         say(f"{example} stays as it is; the configuration names {', '.join(secrets_of(answers))}")
@@ -353,13 +377,30 @@ def _write(answers: NewFile, output: Path, mode: str, dialog: _Options) -> None:
 def _write_secrets(path: Path, text: str, names: Sequence[str]) -> None:
     """A file for the secrets, which its owner alone may read from its first moment; one that is there stays."""
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        handle = os.open(path, _NEW, 0o600)
     except FileExistsError:
         say(f"{path} stays as it is; it must set {', '.join(names)}")
         return
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
+    _fill(path, handle, text)
     say(f"wrote {path}, which only you may read")
+
+
+def _fill(path: Path, handle: int, text: str) -> None:
+    """The new file holds the text; half of one would be taken for the whole by whoever comes later."""
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _replace(path: Path, text: str) -> None:
+    """The file holds the text, or what it held before where the disk is full."""
+    target = path.resolve()
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    _fill(part, os.open(part, _NEW, stat.S_IMODE(target.stat().st_mode)), text)
+    part.replace(target)
 
 
 def _tell_next(answers: NewFile, output: Path) -> None:

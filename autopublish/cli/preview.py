@@ -9,8 +9,9 @@ import click
 from click.core import ParameterSource
 
 from autopublish.app import glance
-from autopublish.cli._common import config_option, in_words, json_option, plain, print_json, say
+from autopublish.cli._common import FAILED, config_option, in_words, json_option, plain, print_json, say
 from autopublish.config import digest_of
+from autopublish.errors import FeedError
 
 if TYPE_CHECKING:
     from autopublish.pipeline import Draft, Previewed
@@ -34,17 +35,22 @@ def preview(target: str | None, config: Path, most: int, *, as_json: bool) -> No
     """Show the posts that articles would become; writes and sends nothing.
 
     TARGET is the address of a feed, of an article or of a site, whose feed is found, or the name of a configured feed;
-    without it all of these are shown. An address is enough: without a configuration file each network is shown with the
-    default template.
+    without it all of these are shown, and one that cannot be read is named. An address is enough: without a
+    configuration file each network is shown with the default template.
     """
     if click.get_current_context().get_parameter_source("config") is ParameterSource.COMMANDLINE:
         digest_of(config)  # what was named must be there
-    shown = glance(config, target, most=most, tell=say)
+    unread: list[FeedError] = []
+    shown = glance(config, target, most=most, tell=say, unread=unread.append)
     if as_json:
         print_json([_document(one) for one in shown])
-        return
-    for one in shown:
-        show(one)
+    else:
+        for one in shown:
+            show(one)
+    for error in unread:
+        say(f"the feed cannot be read: {error}")
+    if unread:
+        raise SystemExit(FAILED)
 
 
 def _document(one: Previewed) -> dict[str, object]:

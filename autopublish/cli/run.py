@@ -24,7 +24,9 @@ from autopublish.cli._common import (
     plain,
     print_json,
     say,
+    stop_in_words,
     table,
+    telling_of_store,
     watching,
 )
 from autopublish.errors import StoreBusy
@@ -61,6 +63,16 @@ def run(config: Path, *, due: bool, wait: bool, as_json: bool) -> None:
     that is away, an outcome to be looked up) and works on it when its time has come. All that while other runs on this
     store do nothing and say that it is at work. Ctrl-C, SIGTERM or closing the terminal end it in order.
     """
+    with telling_of_store(config):
+        _run(config, due=due, wait=wait, as_json=as_json)
+
+
+def _run(config: Path, *, due: bool, wait: bool, as_json: bool) -> None:
+    """One run, shown.
+
+    Raises:
+        SystemExit: with its exit code.
+    """
     app = build(config)
     feeds, end = Feeds.DUE if due else Feeds.ALL, End.WHEN_QUIET if wait else End.AT_ONCE
     try:
@@ -74,6 +86,9 @@ def run(config: Path, *, due: bool, wait: bool, as_json: bool) -> None:
         app.close()
     if as_json:
         reasons = {trouble.account: trouble.reason for trouble in report.troubles}
+        if report.stop is not None:
+            active = (name for name, one in report.standings.items() if one.state is AccountState.ACTIVE)
+            reasons = dict.fromkeys(active, stop_in_words(report.stop, None)) | reasons
         print_json(document(report.polled, report.changed, report.standings, reasons))
     else:
         _show(report)
@@ -161,6 +176,9 @@ def _delivery(changed: Changed) -> dict[str, object]:
 
 
 def _show(report: RunReport) -> None:
+    if report.stop is not None and (is_terminal() or report.stop_is_news):
+        zone = ZoneInfo(report.timezone) if report.timezone else None
+        say(f"{stop_in_words(report.stop, zone)}; nothing is sent before `autopublish go`")
     _tell_feeds(report)
     if report.recovered:
         what = "delivery was" if report.recovered == 1 else "deliveries were"

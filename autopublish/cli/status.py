@@ -11,26 +11,32 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from autopublish.app import App, look
-from autopublish.cli import accounts
+from autopublish.app import App, look, now_utc
+from autopublish.cli import accounts, alerts
 from autopublish.cli._common import (
     FAILED,
     config_option,
+    counted,
+    go_on,
     in_words,
     json_option,
     local,
     plain,
     print_json,
+    refuse,
     say,
     state_in_words,
+    stop_in_words,
     table,
 )
-from autopublish.cli._health import LAST_TICK, age_in_words, problems, tick_of
+from autopublish.deliveries import held_for
 from autopublish.errors import ConfigError, StoreError
+from autopublish.health import Health, age_in_words
 from autopublish.models import Article, Delivery, State
 
 if TYPE_CHECKING:
-    from autopublish.models import Feed
+    from autopublish.models import Feed, Stop
+    from autopublish.store import Count
 
 _WAITS_FOR_PERSON = (State.HELD, State.NEEDS_REVIEW, State.REJECTED)
 
@@ -38,21 +44,26 @@ _WAITS_FOR_PERSON = (State.HELD, State.NEEDS_REVIEW, State.REJECTED)
 @click.command()
 @config_option
 @click.option("--check", is_flag=True, help="Say in one line whether the program does its work; 1 if it does not.")
+@click.option("--metrics", is_flag=True, help="Print what /metrics gives, in the text format of Prometheus.")
 @json_option
 @in_words
-def status(config: Path, *, check: bool, as_json: bool) -> None:
+def status(config: Path, *, check: bool, metrics: bool, as_json: bool) -> None:
     """Show feeds, accounts, what waits and what needs a person.
 
     With --check it ends with 1 if the daemon has not ticked for 3 minutes, or, where there is none, if nothing runs any
-    more; if a feed failed three times in a row or is gone; if an account is AUTH_BLOCKED or in SAFE_MODE; and if the
-    configuration or the store cannot be read.
+    more; if a feed failed three times in a row or is gone; if an account is AUTH_BLOCKED, in SAFE_MODE or
+    paused by its circuit breaker; and if the configuration or the store cannot be read.
     """
+    if metrics and (check or as_json):
+        refuse("--metrics goes with neither --check nor --json")
     if check:
         _check(config, as_json=as_json)
         return
     app = look(config)
     try:
-        if as_json:
+        if metrics:
+            click.echo(app.metrics(), nl=False)
+        elif as_json:
             print_json(_document(app))
         else:
             _show(app)
@@ -66,34 +77,52 @@ def _check(config: Path, *, as_json: bool) -> None:
     Raises:
         SystemExit: it is not.
     """
-    tick: datetime | None = None
     try:
         with closing(look(config)) as app:
-            now, tick = app.now(), tick_of(app.store.note(LAST_TICK))
-            found = problems(app.store.feeds(), app.store.standings().values(), tick=tick, now=now)
-    except (ConfigError, StoreError, ValueError) as error:
-        found = (str(error),)
+            health = app.health()
+    except (ConfigError, StoreError) as error:
+        health = Health(problems=(str(error),))
     if as_json:
-        print_json({"well": not found, "last_tick": tick.isoformat() if tick else None, "problems": list(found)})
+        print_json(health.document())
     else:
-        words = "; ".join(found).replace("\n", "; ")
-        ticked = f", last tick {age_in_words(max(now - tick, timedelta(0)))} ago" if tick and not found else ""
-        click.echo(plain(f"not well: {words}" if found else f"well{ticked}"))
-    if found:
+        click.echo(plain(_in_one_line(health)))
+    if not health.is_well:
         raise SystemExit(FAILED)
 
 
+def _in_one_line(health: Health) -> str:
+    if not health.is_well:
+        return f"not well: {'; '.join(health.problems)}".replace("\n", "; ")
+    ticked = f", last tick {age_in_words(max(now_utc() - health.tick, timedelta(0)))} ago" if health.tick else ""
+    return f"well{ticked}"
+
+
 def _document(app: App) -> dict[str, object]:
+    stop, counts = app.store.stop(), app.store.counts()
     return {
+        "stop": None if stop is None else {**_stop(stop), "waiting": _number(counts, State.READY)},
+        "stopped_categories": [
+            {"category": one.category, **_stop(one), "held": _number(counts, State.HELD, held_for(one))}
+            for one in app.store.stopped_categories()
+        ],
         "store": str(app.store.path),
         "articles": app.store.count_articles(),
         "feeds": [_feed(feed) for feed in app.store.feeds()],
         "accounts": [accounts.document(standing) for standing in app.store.standings().values()],
         "deliveries": [
             {"account": count.account, "state": count.state.value, "reason": count.reason, "count": count.count}
-            for count in app.store.counts()
+            for count in counts
         ],
+        "alerts": alerts.documents(app),
     }
+
+
+def _stop(stop: Stop) -> dict[str, object]:
+    return {"who": stop.who, "since": stop.since.isoformat(), "why": stop.why}
+
+
+def _number(counts: Sequence[Count], state: State, reason: str | None = None) -> int:
+    return sum(one.count for one in counts if one.state is state and reason in (None, one.reason))
 
 
 def _feed(feed: Feed) -> dict[str, object]:
@@ -110,6 +139,7 @@ def _feed(feed: Feed) -> dict[str, object]:
 
 def _show(app: App) -> None:
     zone, now = ZoneInfo(app.config.timezone), app.now()
+    _show_stops(app, zone)
     feeds = [
         [feed.settings.name, local(feed.last_good, zone), _health(feed, zone, now), feed.settings.url]
         for feed in app.store.feeds()
@@ -118,18 +148,37 @@ def _show(app: App) -> None:
     click.echo()
     accounts.show(app)
     counts = app.store.counts()
-    people = [one for one in counts if one.state in _WAITS_FOR_PERSON]
+    knowingly = {held_for(stop) for stop in app.store.stopped_categories()}
+    people = [one for one in counts if one.state in _WAITS_FOR_PERSON and one.reason not in knowingly]
     unknown = sum(one.count for one in counts if one.state is State.VERIFYING)
     click.echo()
     for name, ahead in app.dates_ahead().items():
         hours = ahead.total_seconds() / 3600
         click.echo(f"{name}: its dates lie {hours:.1f} h ahead (local time written as UTC?); first seen counts instead")
     click.echo(f"{app.store.count_articles()} articles known, {unknown} outcomes being looked up")
+    if found := alerts.open_alerts(app):
+        phrases = app.phrases()
+        click.echo("open alerts:")
+        for alert in found:
+            click.echo(f"  {plain(alerts.in_line(alert, phrases))}")
     if people:
         click.echo("needs a person:")
         for one in people:
             reason = f" ({plain(one.reason)})" if one.reason else ""
             click.echo(f"  {one.account}: {one.count} {one.state.value}{reason}: autopublish deliveries list")
+
+
+def _show_stops(app: App, zone: ZoneInfo) -> None:
+    """What a person stopped, and what waits for its end."""
+    stop, stopped, counts = app.store.stop(), app.store.stopped_categories(), app.store.counts()
+    if stop is not None:
+        waiting = counted(_number(counts, State.READY), "post waits", "posts wait")
+        click.secho(plain(f"{stop_in_words(stop, zone)}; {waiting}; {go_on(stop)} ends that"), bold=True)
+    for one in stopped:
+        held = counted(_number(counts, State.HELD, held_for(one)), "post is held", "posts are held")
+        click.secho(plain(f"{one.category}: {stop_in_words(one, zone)}; {held}; {go_on(one)} ends that"), bold=True)
+    if stop is not None or stopped:
+        click.echo()
 
 
 def _health(feed: Feed, zone: ZoneInfo, now: datetime) -> str:
@@ -160,7 +209,7 @@ def why(article: str, config: Path, *, as_json: bool) -> None:
         one = found[0]
         answers = app.explain(one)
         if as_json:
-            print_json(_why_document(one, answers))
+            print_json(_why_document(one, answers, app.store.stop()))
         else:
             _why_words(app, one, answers)
     finally:
@@ -177,24 +226,24 @@ def _not_one(found: Sequence[Article], text: str) -> None:
     raise SystemExit(FAILED)
 
 
-def _why_document(article: Article, answers: dict[str, Delivery | str]) -> dict[str, object]:
+def _why_document(article: Article, answers: dict[str, Delivery | str], stop: Stop | None) -> dict[str, object]:
     return {
         "article": article.link,
         "title": article.title,
         "published": article.published.isoformat(),
         "first_seen": article.first_seen.isoformat(),
         "feeds": list(article.feeds),
-        "accounts": [_answer(account, answer) for account, answer in answers.items()],
+        "accounts": [_answer(account, answer, stop) for account, answer in answers.items()],
     }
 
 
-def _answer(account: str, answer: Delivery | str) -> dict[str, object]:
+def _answer(account: str, answer: Delivery | str, stop: Stop | None) -> dict[str, object]:
     if isinstance(answer, str):
         return {"account": account, "state": None, "reason": answer, "url": None, "delivery": None, "due": None}
     return {
         "account": account,
         "state": answer.state.value,
-        "reason": answer.reason,
+        "reason": stop_in_words(stop, None) if stop and answer.state is State.READY else answer.reason,
         "url": answer.receipt.url if answer.receipt else None,
         "delivery": answer.id,
         "due": answer.due.isoformat(),
@@ -203,12 +252,13 @@ def _answer(account: str, answer: Delivery | str) -> dict[str, object]:
 
 def _why_words(app: App, article: Article, answers: dict[str, Delivery | str]) -> None:
     zone, now, standings = ZoneInfo(app.config.timezone), app.now(), app.store.standings()
+    stops = app.stops()
     click.secho(plain(article.title), bold=True)
     click.echo(f"published {local(article.published, zone)}, first seen {local(article.first_seen, zone)}, ", nl=False)
     click.echo(f"in {', '.join(article.feeds)}")
     for account, answer in answers.items():
         if isinstance(answer, Delivery):
-            words = state_in_words(answer, standings.get(account), zone, now, app.paced_until(account))
+            words = state_in_words(answer, standings.get(account), zone, now, app.paced_until(account), stops)
         else:
             words = answer
         click.echo(f"  {account}: {plain(words)}")

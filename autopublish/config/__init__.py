@@ -7,19 +7,45 @@ neither YAML nor pydantic: a run whose file has the digest of the last valid one
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autopublish import __version__
 from autopublish.errors import ConfigError, Problem
-from autopublish.models import Account, FeedSettings
+from autopublish.models import Account, FeedSettings, Tell
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
 #: 1,000 feeds and as many accounts take a quarter of it.
 _MOST_BYTES = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """A port of this machine that no other machine reaches."""
+
+    #: A loopback address, in numbers.
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alerting:
+    """Who hears of what is wrong, and how."""
+
+    #: By kind, in the order in which they are tried: what the file says of each channel, with secrets unresolved.
+    channels: Mapping[str, Any] = field(default_factory=dict)
+    tell: Tell = Tell.FIRST
+    #: What the file says of the monitor, with secrets unresolved, and how often it is called.
+    ping: Any = None
+    every: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +63,9 @@ class Config:
     accounts: tuple[Account, ...]
     #: URL or mail address where the admin of a site finds the operator.
     contact: str | None
+    #: Where the daemon answers `/health` and `/metrics`; None: nowhere.
+    listen: Address | None
+    alerts: Alerting
     warnings: tuple[Problem, ...]
 
 
@@ -79,7 +108,19 @@ def resolve_secrets(account: Account, *, base: Path) -> tuple[BaseModel, bytes]:
     """
     from autopublish.config._secrets import resolve
 
-    return resolve(account.settings, account.name, base=base)
+    return resolve(account.settings, ("accounts", account.name), base=base)
+
+
+def resolve_channel(settings: BaseModel, kind: str, *, base: Path) -> BaseModel:
+    """The settings of a channel, or of the monitor, with the values of its secrets.
+
+    Raises:
+        SecretError: a secret is missing, empty or a sample; names the reference and the remedy, never the value.
+    """
+    from autopublish.config._secrets import resolve
+
+    resolved, _ = resolve(settings, ("alerts", kind), base=base)
+    return resolved
 
 
 def _digest(source: bytes) -> str:

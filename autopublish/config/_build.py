@@ -9,17 +9,19 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel
 
 from autopublish import platforms
-from autopublish.config import Config
+from autopublish.config import Alerting, Config
 from autopublish.config._report import Path as KeyPath
 from autopublish.config._report import Report, keys_of, unknown_key
-from autopublish.config._schema import AccountKeys, Context, FeedKeys, TopKeys, check_name, suggest
+from autopublish.config._schema import NO_FEEDS, AccountKeys, AlertKeys, Context, FeedKeys, TopKeys, check_name, suggest
 from autopublish.config._secrets import check_secrets, is_secret, reveal, transform
 from autopublish.config._yaml import Node, Place, read
 from autopublish.errors import ConfigError
 from autopublish.models import Account, FeedSettings
 from autopublish.platforms._base import Platform
 
-_SECTIONS = ("feeds", "defaults", "accounts")
+_SECTIONS = ("feeds", "defaults", "accounts", "alerts")
+#: What `alerts` says beside its channels.
+_NO_CHANNELS = ("ping", "tell")
 _START = Place(line=1, column=1)
 
 
@@ -36,6 +38,7 @@ def build(source: bytes, *, path: Path, digest: str) -> Config:
     feeds = _feeds(root, context, top, report)
     context["feeds"] = frozenset(_section(root, "feeds"))
     accounts = _Accounts(root, context, report).build()
+    alerts = _alerts(root, context, accounts, report)
     _warn_of_short_ages(accounts, feeds, root, report)
     _warn_of_one_login(accounts, root, report)
     if report.problems or top is None:
@@ -48,6 +51,8 @@ def build(source: bytes, *, path: Path, digest: str) -> Config:
         feeds=feeds,
         accounts=accounts,
         contact=top.contact,
+        listen=top.listen,
+        alerts=alerts,
         warnings=tuple(report.warnings),
     )
 
@@ -129,6 +134,10 @@ def _feeds(root: Node, context: Context, top: TopKeys | None, report: Report) ->
     """The feeds that are right."""
     feeds = []
     for name, node in _named(root, "feeds", report).items():
+        if name == NO_FEEDS:
+            report.add(
+                node.key, ("feeds", name), '"feeds: none" says that an account takes no articles; use another name'
+            )
         keys = report.validate(FeedKeys, node, ("feeds", name), context)
         if keys is not None:
             feeds.append(_feed(name, keys, top.contact if top else None))
@@ -234,19 +243,58 @@ def _account(name: str, platform: str, keys: AccountKeys, settings: BaseModel) -
         platform=platform,
         template=keys.template,
         hashtags=keys.hashtags.rules(),
-        feeds=tuple(dict.fromkeys(keys.feeds)),
+        feeds=tuple(dict.fromkeys(keys.feeds or ())),
+        takes_articles=keys.feeds is not None,
         only=keys.only.filter() if keys.only else None,
         never=keys.never.filter() if keys.never else None,
         delay=keys.delay,
         max_age=keys.max_age,
         burst=keys.burst,
-        at_most=keys.at_most,
+        at_most=keys.rates(),
+        budgets=keys.budgets(),
         settle=keys.settle,
         on_unknown=keys.on_unknown,
         languages=keys.languages,
+        pictures=keys.pictures,
+        missing_alt=keys.missing_alt,
         allow_private=keys.allow_private,
         settings=settings,
     )
+
+
+def _alerts(root: Node, context: Context, accounts: tuple[Account, ...], report: Report) -> Alerting:
+    """Who hears of what is wrong; nobody where something is wrong with it."""
+    node = root.entries.get("alerts")
+    if node is None or node.value is None:
+        return Alerting()
+    if not isinstance(node.value, Mapping):
+        report.add(node.place, ("alerts",), 'expected keys below it, such as "mail:"')
+        return Alerting()
+    safe = check_secrets(AlertKeys, node, ("alerts",), report, base=context["base"])
+    keys = report.validate(AlertKeys, safe, ("alerts",), context)
+    if keys is None:
+        return Alerting()
+    if keys.account is not None:
+        _check_private(keys.account, root, accounts, report)
+    # In the order of the file: it is the order in which they are tried.
+    named = [name for name in node.entries if name not in _NO_CHANNELS]
+    return Alerting(
+        channels={name: getattr(keys, name) for name in named},
+        tell=keys.tell,
+        ping=keys.ping,
+        every=keys.ping.every if keys.ping else None,
+    )
+
+
+def _check_private(name: str, root: Node, accounts: tuple[Account, ...], report: Report) -> None:
+    """A problem if there is no such account, a warning if readers would see the alerts in it."""
+    path, named = ("alerts", "account"), _section(root, "accounts")
+    place = root.find(path).place
+    if name not in named:
+        report.add(place, path, f'there is no account "{name}"; {suggest(name, named)}')
+    elif any(account.name == name and account.takes_articles for account in accounts):
+        words = f'"{name}" also takes articles, so that its readers would see the alerts; write "feeds: none" there'
+        report.warn(place, path, words)
 
 
 def _warn_of_short_ages(
@@ -254,7 +302,7 @@ def _warn_of_short_ages(
 ) -> None:
     """A warning for each account whose articles may be too old before its feed is asked again."""
     for account in accounts:
-        taken = (feed for feed in feeds if not account.feeds or feed.name in account.feeds)
+        taken = (feed for feed in feeds if _takes(account, feed.name))
         slow = next((feed for feed in taken if account.max_age is not None and account.max_age < feed.every), None)
         if slow is not None:
             path = ("accounts", account.name, "max_age")
@@ -290,5 +338,11 @@ def _login(account: Account) -> object:
     return account.platform, tuple(sorted(said.items()))
 
 
+def _takes(account: Account, feed: str) -> bool:
+    return account.takes_articles and (not account.feeds or feed in account.feeds)
+
+
 def _share_a_feed(one: Account, other: Account) -> bool:
+    if not (one.takes_articles and other.takes_articles):
+        return False
     return not one.feeds or not other.feeds or not {*one.feeds}.isdisjoint(other.feeds)

@@ -10,6 +10,7 @@ import inspect
 import re
 import sys
 from datetime import timedelta
+from decimal import Decimal
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from pydantic_core import core_schema
 
 from autopublish import platforms
 from autopublish.config._report import models_in
-from autopublish.config._schema import NAME_FORM, AccountKeys, FeedKeys, TopKeys
+from autopublish.config._schema import NAME_FORM, AccountKeys, AlertKeys, FeedKeys, TopKeys
 from autopublish.config._secrets import REFERENCE
 from autopublish.models import FirstRunRule, RateWindow
 
@@ -39,6 +40,7 @@ def file_schema() -> dict[str, Any]:
     definitions: dict[str, Any] = {"secret": _secret()}
     top = _model(TopKeys, "", definitions)
     definitions["feed"] = _model(FeedKeys, "", definitions)
+    definitions["alerts"] = _model(AlertKeys, "alerts.", definitions)
     definitions["keys"] = _model(AccountKeys, "", definitions)
     for name, settings in found.items():
         definitions[f"account.{name}"] = _account(name, settings, definitions)
@@ -56,6 +58,10 @@ def file_schema() -> dict[str, Any]:
                 "additionalProperties": False,
             },
             "accounts": _named("account", "Each account has a name of your own: letters, digits, - and _."),
+            "alerts": {
+                "description": "Who hears of it when the program cannot do its work; the first channel is tried first.",
+                "anyOf": [{"$ref": "#/$defs/alerts"}, {"type": "null"}],
+            },
         },
         "required": ["feeds", "accounts"],
         "additionalProperties": False,
@@ -244,6 +250,8 @@ def written(value: object) -> object:
             return [written(part) for part in value] or None
         case str() | bool() | int() | float():
             return value
+        case Decimal():
+            return float(value)
         case AnyUrl() | Path():
             return str(value)
         case _:

@@ -12,6 +12,7 @@ import re
 import zoneinfo
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta, tzinfo
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypedDict
 from urllib.parse import unquote, urlsplit
@@ -29,15 +30,23 @@ from pydantic import (
     model_validator,
 )
 
+from autopublish.channels.mail import Mail
+from autopublish.channels.ping import Ping
+from autopublish.channels.webhook import Webhook
+from autopublish.config import Address
 from autopublish.models import (
     Account,
+    Budget,
     FeedSettings,
     Filter,
     FirstRun,
     FirstRunRule,
     HashtagRules,
+    MissingAlt,
     OnUnknown,
+    Pictures,
     RateWindow,
+    Tell,
 )
 
 #: What an account posts that says nothing else.
@@ -55,8 +64,12 @@ _UNITS = {
     "w": timedelta(weeks=1),
 }
 _PERIODS = {"minute": "1m", "hour": "1h", "day": "1d", "week": "1w"}
+#: A month of 31 days: no calendar month costs more than a budget for one, in whatever time zone it is reckoned.
+_MONEY_PERIODS = {**_PERIODS, "month": "31d"}
 _LONGEST = timedelta(days=3650)
 _SHORTEST_POLL = timedelta(seconds=30)
+#: What the program does in passing, it does once a minute.
+_SHORTEST_PING = timedelta(minutes=1)
 #: A pattern is compiled at start and run on every article.
 _PATTERN_LENGTH = 1000
 
@@ -64,8 +77,11 @@ _PATTERN_LENGTH = 1000
 _NAME = r"[A-Za-z0-9_-]{1,64}"
 _DURATION = r"\d{1,9}(?:\.\d{1,3})? ?[smhdw]"
 _RATE = rf"0*[1-9]\d{{0,5}} ?/ ?(?:{'|'.join(_PERIODS)}|{_DURATION})"
+_DOLLARS = r"\d{1,6}(?:\.\d{1,4})?"
+_BUDGET = rf"\$ ?(?!0+(?:\.0+)? ?/){_DOLLARS} ?/ ?(?:{'|'.join(_MONEY_PERIODS)}|{_DURATION})"
 _FIRST_RUN = r"\s*(?:none|all|newest +[1-9]\d{0,4}|since +\d{4}\S*(?: \S+)?)\s*"
 _CONTACT = r"(https?://|mailto:)?[^\s@<>()]+(@[^\s@<>()]+)?"
+_LISTEN = r"(?:localhost|127(?:\.(?:0|[1-9]\d{0,2})){3}|\[::1\]):[1-9]\d{0,4}"
 _LANGUAGE = r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*"
 #: What the file of a feed ends with; a name with another end is rather that of a host.
 _FILES = ("xml", "rss", "atom", "json", "rdf", "feed", "txt")
@@ -78,6 +94,9 @@ def form(pattern: str, *examples: str) -> WithJsonSchema:
     """For editors: text of this form."""
     return WithJsonSchema({"type": "string", "pattern": f"^(?:{pattern})$", "examples": [*examples]})
 
+
+#: Where feeds are named: none of them.
+NO_FEEDS = "none"
 
 NAME_FORM = {"pattern": f"^{_NAME}$"}
 
@@ -128,15 +147,32 @@ def parse_duration(value: object) -> timedelta:
     return number * unit
 
 
+def _parse_limit(value: object) -> RateWindow | Budget:
+    """A rate such as `12/hour` or `3/10m`, or a budget such as `$20/month`."""
+    return _parse_budget(value) if isinstance(value, str) and value.startswith("$") else _parse_rate(value)
+
+
+def _parse_budget(value: str) -> Budget:
+    match = re.fullmatch(rf"\$ ?({_DOLLARS}) ?/ ?(\w.*)", value, re.ASCII)
+    dollars = Decimal(match[1]) if match else Decimal(0)
+    if match is None or not dollars:
+        raise ValueError("expected dollars and a time, such as $20/month, $0.50/day or $5/7d")
+    return Budget(microdollars=int(dollars * 1_000_000), period=_period(_MONEY_PERIODS.get(match[2], match[2])))
+
+
 def _parse_rate(value: object) -> RateWindow:
     """A rate such as `12/hour` or `3/10m`."""
     match = re.fullmatch(r"(\d{1,6}) ?/ ?(\w.*)", value, re.ASCII) if isinstance(value, str) else None
     if match is None or int(match[1]) < 1:
         raise ValueError("expected a number of posts and a time, such as 12/hour, 100/day or 3/10m; or none")
-    period = parse_duration(_PERIODS.get(match[2], match[2]))
+    return RateWindow(count=int(match[1]), period=_period(_PERIODS.get(match[2], match[2])))
+
+
+def _period(value: str) -> timedelta:
+    period = parse_duration(value)
     if not period:
         raise ValueError("expected a time longer than 0")
-    return RateWindow(count=int(match[1]), period=period)
+    return period
 
 
 def _parse_first_run(value: object, info: ValidationInfo) -> FirstRunRule:
@@ -175,6 +211,11 @@ def _as_rates(value: object) -> object:
     return [] if value == "none" else _as_list(value)
 
 
+def _feeds_or_none(value: object) -> object:
+    """`none` stands for an account that takes no articles."""
+    return None if value == NO_FEEDS else _as_list(value)
+
+
 def _as_list(value: object) -> object:
     """One value may stand where a list is expected."""
     return [value] if isinstance(value, str) else value
@@ -210,6 +251,12 @@ def _check_every(value: timedelta) -> timedelta:
     return value
 
 
+def _check_ping(value: timedelta) -> timedelta:
+    if value < _SHORTEST_PING:
+        raise ValueError("expected at least 1m")
+    return value
+
+
 def _place_store(value: str, info: ValidationInfo) -> str:
     """The store's URL with an absolute path."""
     scheme, found, rest = value.partition("://")
@@ -217,6 +264,19 @@ def _place_store(value: str, info: ValidationInfo) -> str:
     if not found or scheme != "sqlite" or not rest.startswith("/") or not path or "\0" in path:
         raise ValueError("expected sqlite:///PATH, such as sqlite:///autopublish.db or sqlite:////srv/autopublish.db")
     return f"sqlite:///{_context(info)['base'] / path}"
+
+
+def _parse_listen(value: object) -> Address:
+    """The address of this machine alone, and the port."""
+    expected = "expected an address that this machine alone reaches and a port, such as 127.0.0.1:9464"
+    if not isinstance(value, str) or not re.fullmatch(r".+:\d{1,5}", value):
+        raise ValueError(f'{expected} or "[::1]:9464", in quotes')
+    host, _, port = value.rpartition(":")
+    if not re.fullmatch(_LISTEN, value, re.ASCII) or max(map(int, re.findall(r"\d+", host)), default=0) > 255:
+        raise ValueError(f"{expected}; a reverse proxy on it may let others in")
+    if int(port) > 65535:
+        raise ValueError("expected a port of at most 65535")
+    return Address(host="127.0.0.1" if host == "localhost" else host.strip("[]"), port=int(port))
 
 
 def _check_contact(value: str) -> str:
@@ -329,12 +389,17 @@ Delay = Annotated[
     BeforeValidator(_zero),
     WithJsonSchema({"anyOf": [{"type": "string", "pattern": f"^(?:{_DURATION}|none|0)$"}, {"const": 0}]}),
 ]
-Rate = Annotated[RateWindow, PlainValidator(_parse_rate), form(_RATE, "12/hour", "100/day", "3/10m")]
+Limit = Annotated[
+    RateWindow | Budget,
+    PlainValidator(_parse_limit),
+    form(rf"{_RATE}|{_BUDGET}", "12/hour", "100/day", "3/10m", "$20/month"),
+]
 Rule = Annotated[
     FirstRunRule,
     PlainValidator(_parse_first_run),
     form(_FIRST_RUN, "none", "all", "newest 3", "since 2026-01-31"),
 ]
+Listen = Annotated[Address, PlainValidator(_parse_listen), form(_LISTEN, "127.0.0.1:9464", "[::1]:9464")]
 Language = Annotated[
     str,
     AfterValidator(_check_language),
@@ -387,6 +452,8 @@ class TopKeys(Keys):
         Annotated[str, AfterValidator(_check_contact), form(f"(?=.*(?:@|://)){_CONTACT}", "webmaster@news.example")]
         | None
     ) = None
+    #: Where the daemon answers /health and /metrics to programs on this machine, and to no other machine.
+    listen: Listen | None = None
 
 
 class FeedKeys(Keys):
@@ -461,10 +528,10 @@ class AccountKeys(Keys):
     template: Template = _ACCOUNT.template
     #: How categories and tags become hashtags.
     hashtags: HashtagKeys = HashtagKeys()
-    #: From which feeds; all by default.
+    #: From which feeds; all by default. none: no articles, for an account that is there for alerts alone.
     feeds: Annotated[
-        tuple[Annotated[str, AfterValidator(_check_feed)], ...],
-        BeforeValidator(_as_list, json_schema_input_type=Text | tuple[Text, ...]),
+        tuple[Annotated[str, AfterValidator(_check_feed)], ...] | None,
+        BeforeValidator(_feeds_or_none, json_schema_input_type=Text | tuple[Text, ...]),
     ] = ()
     #: Only articles that fulfil each line that is set.
     only: FilterKeys | None = None
@@ -483,10 +550,10 @@ class AccountKeys(Keys):
         Annotated[int, Field(ge=1)] | None,
         BeforeValidator(_none, json_schema_input_type=Annotated[int, Field(ge=1)] | Literal["none"]),
     ] = _ACCOUNT.burst
-    #: How fast it posts at most: one rate, or a list; none switches it off.
+    #: How fast it posts at most, and what it may spend: a rate, a sum of dollars, or a list; none switches it off.
     at_most: Annotated[
-        tuple[Rate, ...],
-        BeforeValidator(_as_rates, json_schema_input_type=Rate | tuple[Rate, ...] | Literal["none"]),
+        tuple[Limit, ...],
+        BeforeValidator(_as_rates, json_schema_input_type=Limit | tuple[Limit, ...] | Literal["none"]),
     ] = _ACCOUNT.at_most
     #: How long after a broken call its post may still appear; the platform's own time by default.
     settle: Duration | None = _ACCOUNT.settle
@@ -494,8 +561,22 @@ class AccountKeys(Keys):
     on_unknown: OnUnknown = _ACCOUNT.on_unknown
     #: The languages of the posts; the article's by default.
     languages: Languages = _ACCOUNT.languages
+    #: Where the picture of a post comes from: the feed and, where it has none, what the article's page names; the feed
+    #: alone; or none.
+    pictures: Pictures = _ACCOUNT.pictures
+    #: What describes a picture that neither the feed nor the site describes: the article's title, or nothing.
+    missing_alt: MissingAlt = _ACCOUNT.missing_alt
     #: Whether the account's server may have an address in your own network.
     allow_private: bool = _ACCOUNT.allow_private
+
+    def rates(self) -> tuple[RateWindow, ...]:
+        """The rates of `at_most`; beside nothing but money, that of an account that says nothing."""
+        rates = tuple(limit for limit in self.at_most if isinstance(limit, RateWindow))
+        return rates if rates or not self.at_most else _ACCOUNT.at_most
+
+    def budgets(self) -> tuple[Budget, ...]:
+        """The sums of money of `at_most`."""
+        return tuple(limit for limit in self.at_most if isinstance(limit, Budget))
 
     def over(self, defaults: AccountKeys) -> AccountKeys:
         """These keys where they are set, those of `defaults` where not.
@@ -507,3 +588,34 @@ class AccountKeys(Keys):
             tags = {name: getattr(self.hashtags, name) for name in self.hashtags.model_fields_set}
             own["hashtags"] = defaults.hashtags.model_copy(update=tags)
         return defaults.model_copy(update=own)
+
+
+class PingKeys(Ping.Settings):
+    """A monitor that tells people when it is called no more."""
+
+    #: How often it is called; the monitor should wait for two or three times as long.
+    every: Annotated[Duration, AfterValidator(_check_ping)] = timedelta(minutes=5)
+
+
+class AlertKeys(Keys):
+    """Who hears of it when the program cannot do its work."""
+
+    #: Mail to some people.
+    mail: Mail.Settings | None = None
+    #: JSON that is posted to an address, in a form that Slack and Mattermost take too.
+    webhook: Webhook.Settings | None = None
+    #: A program that reads the words on its standard input: its path and arguments; no shell.
+    command: (
+        Annotated[
+            tuple[Text, ...],
+            BeforeValidator(_as_list, json_schema_input_type=Text | tuple[Text, ...]),
+            Field(min_length=1),
+        ]
+        | None
+    ) = None
+    #: One of the accounts, whose posts only the people concerned see.
+    account: Text | None = None
+    #: A monitor that is called while all is well, and tells people when the calls cease.
+    ping: PingKeys | None = None
+    #: first: through the first channel that takes it, in the order of this file; all: through every one.
+    tell: Tell = Tell.FIRST

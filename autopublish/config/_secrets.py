@@ -135,8 +135,8 @@ def _is_guarded(path: Path) -> bool:
 # --- at the time of use ----------------------------------------------------------------------------------------------
 
 
-def resolve(settings: BaseModel, account: str, *, base: Path) -> tuple[BaseModel, bytes]:
-    """The settings with the values of their secrets, and bytes that change when the credentials do.
+def resolve(settings: BaseModel, place: KeyPath, *, base: Path) -> tuple[BaseModel, bytes]:
+    """The settings that stand at `place` with their secrets' values, and bytes that change when the credentials do.
 
     The bytes hold the secrets and what else the file says of this login, so that a corrected user name counts as well;
     only a digest of them may be kept. As long as the settings live, what is logged, printed or kept is searched for the
@@ -151,7 +151,7 @@ def resolve(settings: BaseModel, account: str, *, base: Path) -> tuple[BaseModel
     def follow(value: object, path: KeyPath) -> object:
         if not isinstance(value, SecretStr):
             return value
-        found.append(_follow(value, ("accounts", account, *path), base))
+        found.append(_follow(value, (*place, *path), base))
         return SecretStr(found[-1])
 
     resolved = transform(settings, follow)

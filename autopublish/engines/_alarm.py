@@ -19,12 +19,12 @@ _JOB = "ring"
 class Alarm:
     """Calls `ring` at the time for which it is set, in a thread of its own."""
 
-    def __init__(self, ring: Callable[[], None]) -> None:
+    def __init__(self, ring: Callable[[], None], *, scheduler: Callable[..., Any] = BackgroundScheduler) -> None:
         self._ring = ring
         self._at: datetime | None = None
         # A thread beside the scheduler's own: that one holds the scheduler's lock while it begins the call, and whoever
         # is called may be waiting for it in `set`.
-        self._scheduler: Any = BackgroundScheduler(
+        self._scheduler: Any = scheduler(
             timezone=UTC,
             executors={"default": ThreadPoolExecutor(1)},
             # The default grace of one second drops what a busy machine runs late.
@@ -41,7 +41,8 @@ class Alarm:
             return
         self._at = at
         if at is not None:
-            self._scheduler.add_job(self._fire, DateTrigger(at), id=_JOB, replace_existing=True)
+            # With its zone: without one it looks for the machine's in files, which may be out of reach by then.
+            self._scheduler.add_job(self._fire, DateTrigger(at, timezone=UTC), id=_JOB, replace_existing=True)
         elif self._scheduler.get_job(_JOB) is not None:
             self._scheduler.remove_job(_JOB)
 

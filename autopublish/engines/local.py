@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Condition
 from typing import TYPE_CHECKING
@@ -32,11 +33,36 @@ MOST_WAIT_SECONDS = 60.0
 Key = tuple[str, str]
 
 
+def _alarm(ring: Callable[[], None]) -> Alarm:
+    # Imported here: a run has no use for APScheduler.
+    from autopublish.engines._alarm import Alarm
+
+    return Alarm(ring)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clocks:
+    """By what a process that stays tells the time and waits; with others it lives a month in a minute."""
+
+    #: The time in UTC, which jumps when somebody sets the machine's clock,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    #: and seconds that never jump.
+    monotonic: Callable[[], float] = time.monotonic
+    #: Called while nothing runs: waits so many seconds for the condition to change.
+    wait: Callable[[Condition, float], object] = Condition.wait
+    #: What calls back at a time of `now`.
+    alarm: Callable[[Callable[[], None]], Alarm] = _alarm
+
+
+#: The machine's.
+CLOCKS = Clocks()
+
+
 class LocalEngine:
     """Calls `handlers[verb](key)` for each key that was woken.
 
     `clock` tells whether a later time has come, and `wait`, called while nothing runs, waits so many seconds for the
-    condition to change.
+    condition to change; `monotonic` and `alarm` are a daemon's, as `Clocks` has them.
     """
 
     def __init__(
@@ -45,12 +71,16 @@ class LocalEngine:
         threads: int = THREADS,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         wait: Callable[[Condition, float], object] = Condition.wait,
+        monotonic: Callable[[], float] = time.monotonic,
+        alarm: Callable[[Callable[[], None]], Alarm] = _alarm,
     ) -> None:
         #: What is called for each verb.
         self.handlers: dict[str, Callable[[str], None]] = {}
         self._threads = threads
         self._clock = clock
         self._wait = wait
+        self._monotonic = monotonic
+        self._alarm = alarm
         #: In the order in which they were woken.
         self._queue: dict[Key, None] = {}
         self._later: dict[Key, datetime] = {}
@@ -74,6 +104,19 @@ class LocalEngine:
     def is_stopping(self) -> bool:
         """Whether a handler raised, or the engine was interrupted or stopped: nothing new is begun."""
         return self._failure is not None or self._is_stopped
+
+    @property
+    def held_up_seconds(self) -> float:
+        """For how long nothing new could begin, since every thread was at work on one call; 0: one is free."""
+        with self._changed:
+            began = [since for job, since in self._running.items() if self._beat is None or job != self._beat.job]
+            return 0.0 if len(began) < self._threads else time.monotonic() - max(began)
+
+    @property
+    def silent_seconds(self) -> float:
+        """How long ago the engine itself last took up what it calls again and again; 0: it does not."""
+        beat = self._beat  # gone at the end
+        return 0.0 if beat is None else beat.silent_seconds
 
     @property
     def later(self) -> dict[Key, datetime]:
@@ -138,9 +181,7 @@ class LocalEngine:
         Raises:
             BaseException: as `run_until_quiet`.
         """
-        from autopublish.engines._alarm import Alarm
-
-        self._beat = _Beat(reconcile, every_seconds, Alarm(self._ring))
+        self._beat = _Beat(reconcile, every_seconds, self._alarm(self._ring), self._monotonic)
         self._beat.alarm.start()
         try:
             self._run_in_threads()
@@ -161,7 +202,7 @@ class LocalEngine:
     def _run_in_threads(self) -> None:
         from concurrent.futures import ThreadPoolExecutor
 
-        pool = ThreadPoolExecutor(self._threads, thread_name_prefix="autopublish")
+        pool = ThreadPoolExecutor(self._threads + 1, thread_name_prefix="autopublish")
         try:
             self._supervise(pool.submit)
         except BaseException as error:  # noqa: BLE001 - kept, and raised once what runs has ended
@@ -201,13 +242,17 @@ class LocalEngine:
     def _is_short_of_threads(self) -> bool:
         slow_since = time.monotonic() - SLOW_SECONDS
         slow = sum(since <= slow_since for since in self._running.values())
-        return slow == self._workers < self._threads
+        return slow == self._workers < self._most_threads()
+
+    def _most_threads(self) -> int:
+        """One more for the beat while it waits: what looks at everything waits for no slow host."""
+        return self._threads + (self._beat is not None and self._beat.job in self._queue)
 
     def _take_from_queue(self) -> None:
         """Call what is woken, one key after the other, until the queue is empty."""
         while True:
             with self._changed:
-                if not self._queue or self.is_stopping:
+                if not self._queue or self.is_stopping or self._workers > self._most_threads():
                     self._workers -= 1
                     self._changed.notify_all()
                     return
@@ -237,11 +282,12 @@ class LocalEngine:
 
     def _pause(self) -> None:
         """Until something ends, is woken, falls due, or lasts so long that a thread more is of use."""
-        if self._workers and self._queue and self._workers < self._threads and not self.is_stopping:
+        if self._workers and self._queue and self._workers < self._most_threads() and not self.is_stopping:
             self._changed.wait(SLOW_SECONDS)
         elif self._beat is not None:
             self._beat.alarm.set(min(self._later.values(), default=None))
-            self._changed.wait(self._beat.seconds_left())
+            wait = Condition.wait if self._workers else self._wait
+            wait(self._changed, self._beat.seconds_left())
         elif not self._later:
             self._changed.wait()
         elif (seconds := (min(self._later.values()) - self._clock()).total_seconds()) > 0:
@@ -249,8 +295,8 @@ class LocalEngine:
             wait(self._changed, min(seconds, MOST_WAIT_SECONDS))
 
     def _begin(self) -> Key:
-        """The next of the queue, which is running now."""
-        job = next(iter(self._queue))
+        """The next of the queue, which is running now; what looks at everything goes first."""
+        job = self._beat.job if self._beat is not None and self._beat.job in self._queue else next(iter(self._queue))
         del self._queue[job]
         self._running[job] = time.monotonic()
         self._begun += 1
@@ -281,19 +327,26 @@ class LocalEngine:
 class _Beat:
     """What a daemon calls again and again, when next, and the alarm for what is due earlier."""
 
-    def __init__(self, job: Key, every_seconds: float, alarm: Alarm) -> None:
+    def __init__(self, job: Key, every_seconds: float, alarm: Alarm, monotonic: Callable[[], float]) -> None:
         self.job = job
         self.alarm = alarm
         self._every_seconds = every_seconds
-        self._next = time.monotonic()
+        self._monotonic = monotonic
+        self._next = self._taken_up = monotonic()
+
+    @property
+    def silent_seconds(self) -> float:
+        """How long ago its time had come and was taken up."""
+        return self._monotonic() - self._taken_up
 
     def is_due(self) -> bool:
         """Whether its time has come; then the next one is so much later."""
-        if time.monotonic() < self._next:
+        if self._monotonic() < self._next:
             return False
-        self._next = time.monotonic() + self._every_seconds
+        self._taken_up = self._monotonic()
+        self._next = self._taken_up + self._every_seconds
         return True
 
     def seconds_left(self) -> float:
         """The seconds until its time comes."""
-        return max(self._next - time.monotonic(), 0.0)
+        return max(self._next - self._monotonic(), 0.0)

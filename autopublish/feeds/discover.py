@@ -6,13 +6,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from html import unescape
 from urllib.parse import urlsplit
 
 from autopublish import net
 from autopublish.errors import FeedMalformed, FeedUnreachable, NetworkError
-from autopublish.feeds.entries import absolute, attributes, without_controls
+from autopublish.feeds.entries import absolute, tags, without_controls
 from autopublish.feeds.fetch import ACCEPT, LIMIT_BYTES
 from autopublish.feeds.parse import parse
 from autopublish.feeds.wellformed import to_utf8
@@ -34,14 +33,6 @@ _COMMENTS = re.compile(r"/comments/(?:feed|default)\b|[?&]feed=comments-|/feeds/
 #: Where WordPress, Ghost, Hugo, Jekyll and Drupal have theirs.
 _USUAL = ("feed/", "?feed=rss2", "rss", "atom.xml", "feed.xml", "index.xml", "rss.xml")
 
-#: The tags that matter, and what hides tags from a browser, to its end or that of the page.
-_TAG = re.compile(
-    r"<!--.*?(?:-->|\Z)"
-    r"|<(?P<hidden>script|style|template|noscript|textarea|title)\b.*?(?:</(?P=hidden)\b|\Z)"
-    r"|<(?P<name>link|base)(?=[\s/])",
-    re.IGNORECASE | re.DOTALL,
-)
-
 
 def discover(page: bytes, *, url: str, content_type: str | None) -> tuple[str, ...]:
     """The addresses of the feeds that an HTML page names, in its order, each once, JSON that may be no feed last.
@@ -50,7 +41,7 @@ def discover(page: bytes, *, url: str, content_type: str | None) -> tuple[str, .
     """
     text = to_utf8(page[:_PAGE_BYTES], content_type).decode("utf-8", "replace")
     base, found = url, dict[str, str]()
-    for name, stated in _tags(text):
+    for name, stated in tags(text, "link", "base"):
         if name == "base":
             # The first counts: https://html.spec.whatwg.org/multipage/semantics.html#the-base-element
             base = _target(stated, url) or base if base == url else base
@@ -60,12 +51,6 @@ def discover(page: bytes, *, url: str, content_type: str | None) -> tuple[str, .
     return tuple(address for address in ordered if not _COMMENTS.search(address) and not _API.search(address))[
         :MOST_LINKS
     ]
-
-
-def _tags(text: str) -> Iterator[tuple[str, dict[str, str]]]:
-    for match in _TAG.finditer(text):
-        if match["name"]:
-            yield match["name"].lower(), attributes(text, match.end())
 
 
 def _feed_type(stated: dict[str, str]) -> str | None:

@@ -224,7 +224,7 @@ def attached(parts: Iterable[Mapping[str, object]], base: str) -> tuple[Media, .
 
 def _attached(part: Mapping[str, object], base: str) -> Media | None:
     address = _picture_address(string(part.get("url")) or string(part.get("href")), base)
-    if address is None or not _is_image(part, address) or _is_decoration(part, address):
+    if address is None or not _is_image(part, address) or is_decoration(part, address):
         return None
     kind = string(part.get("type")).lower()
     return Media(url=address, type=kind if kind.startswith("image/") else None)
@@ -256,8 +256,24 @@ def _images(body: str, base: str) -> Iterator[Media]:
         named = attributes(body, match.end())
         stated = next((named[name] for name in (*_LAZY, "src") if named.get(name)), "")
         address = _picture_address(stated, base)
-        if address and not _is_decoration(named, address):
+        if address and not is_decoration(named, address):
             yield Media(url=address, alt=clean(unescape(named.get("alt", "")), longest=TITLE_LENGTH) or None)
+
+
+#: A start tag, and what hides tags from a browser, to its end or that of the page.
+_TAG = re.compile(
+    r"<!--.*?(?:-->|\Z)"
+    r"|<(?P<hidden>script|style|template|noscript|textarea|title)\b.*?(?:</(?P=hidden)\b|\Z)"
+    r"|<(?P<name>[a-z]{1,20})(?=[\s/])",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def tags(html: str, *names: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """The tags of these names that a browser sees, each with its attributes, in their order."""
+    for match in _TAG.finditer(html):
+        if match["name"] and (name := match["name"].lower()) in names:
+            yield name, attributes(html, match.end())
 
 
 def attributes(html: str, position: int) -> dict[str, str]:
@@ -269,7 +285,7 @@ def attributes(html: str, position: int) -> dict[str, str]:
     return found
 
 
-def _is_decoration(attributes: Mapping[str, object], address: str) -> bool:
+def is_decoration(attributes: Mapping[str, object], address: str) -> bool:
     """A tracker, an emoji, or the face of a reader."""
     if any(string(attributes.get(side)).strip().removesuffix("px") in ("0", "1") for side in ("width", "height")):
         return True

@@ -9,15 +9,19 @@ from __future__ import annotations
 import errno
 import logging
 import secrets
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from decimal import ROUND_CEILING, Decimal
 from enum import Enum, auto
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from autopublish import deliveries
+from autopublish.alerts import by_breaker
+from autopublish.clock import MOST_BACK, Opinion
 from autopublish.deliveries import Settled, Step
+from autopublish.disk import LITTLE_BYTES, free_bytes
 from autopublish.errors import (
     ComposeError,
     ConfigError,
@@ -32,14 +36,17 @@ from autopublish.errors import (
     Undecided,
 )
 from autopublish.models import (
+    NO_MONEY,
     Account,
     AccountState,
     Article,
     Attempt,
     Delivery,
     Feed,
-    MediaLimits,
+    Media,
+    MissingAlt,
     Picture,
+    Pictures,
     Post,
     ReadBack,
     Receipt,
@@ -48,10 +55,11 @@ from autopublish.models import (
     Standing,
     State,
 )
+from autopublish.pipeline._clock import ClockWatch
 from autopublish.pipeline._links import Links
 from autopublish.pipeline._parts import Journal, Parts, Trouble, resolution_of, tell_bug, without_secrets
 from autopublish.platforms._base import Platform
-from autopublish.posts import admits, compose
+from autopublish.posts import admits, compose, stops_of
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +69,10 @@ LINK_CHECK_AFTER = timedelta(minutes=1)
 _MACHINE_IS_SHORT = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT, errno.EIO))
 #: Clocks differ: a look goes back a little further than the first attempt.
 LOOK_BACK = timedelta(hours=1)
+
+
+#: Who waits for money is asked again after this time: somebody may have raised the budget.
+ASK_FOR_MONEY = timedelta(hours=1)
 
 
 class Go(Enum):
@@ -81,17 +93,26 @@ class Line:
     standing: Standing
     #: The server was asked for its limits in this drain.
     knows_limits: bool = False
+    #: The network was asked in this drain for nothing but the time.
+    was_asked: bool = False
+    #: Stepped over in this drain.
+    passed: set[str] = field(default_factory=set)
 
 
 class Drainer:
     """Drains accounts."""
 
-    def __init__(self, parts: Parts, journal: Journal, links: Links, *, stopping: Callable[[], bool]) -> None:
+    def __init__(
+        self, parts: Parts, journal: Journal, links: Links, watch: ClockWatch, *, stopping: Callable[[], bool]
+    ) -> None:
         self._parts = parts
         self._store = parts.store
         self._journal = journal
         self._links = links
+        self._watch = watch
         self._stopping = stopping
+        #: By attempt, what became of a call that the store did not take: tried again as long as this process lives.
+        self._unwritten: dict[str, tuple[Standing, Settled]] = {}
 
     # --- the account -------------------------------------------------------------------------------------------------
 
@@ -102,16 +123,20 @@ class Drainer:
             return
         now = self._parts.clock()
         unknown, due = self._store.unknown(name, now), self._store.ready(name, now, most=1)
+        if self._store.stop() is not None:
+            due = ()  # nothing is sent; what is unknown is looked up all the same
         is_blocked = self._store.standing(name).state is AccountState.AUTH_BLOCKED
         if not unknown and not due and not is_blocked:
             return
         line = self._open(account)
         if line is None:
-            self._give_up_looking(account, unknown)
+            # How long nobody could look, a wrong clock does not know.
+            if not deliveries.is_stopped_for_clock(self._store.standing(name)):
+                self._give_up_looking(account, unknown)
             return
         for delivery in unknown:
             self._verify(line, delivery)
-        if self._may_send(line):
+        if self._may_send(line) and self._has_room(line) and self._time_lets_send(line):
             self._hold_burst(line)
             while self._send_next(line) is Go.ON:
                 pass
@@ -223,13 +248,112 @@ class Drainer:
 
     def _may_send(self, line: Line) -> bool:
         now = self._parts.clock()
-        if line.standing.state is not AccountState.ACTIVE or self._stopping():
+        if line.standing.state is not AccountState.ACTIVE or self._stopping() or self._store.stop() is not None:
             return False
         if line.standing.not_before is not None and now < line.standing.not_before:
             if self._store.ready(line.account.name, now, most=1):
                 self._waits(line)
             return False
         return True
+
+    def _has_room(self, line: Line) -> bool:
+        """Whether the store's disk takes what is written of sends; if not and something waits, the account waits."""
+        free = free_bytes(self._store.path.parent)
+        if free is None or free >= LITTLE_BYTES:
+            return True
+        if self._store.ready(line.account.name, self._parts.clock(), most=1):
+            least = f"less than {LITTLE_BYTES // 1_000_000} MB are free where {self._store.path} lies"
+            self._machine_is_short(
+                line, f"this machine is short of disk: {least}; nothing is sent before there is room"
+            )
+        return False
+
+    def _machine_is_short(self, line: Line, reason: str) -> None:
+        """The account waits, through no fault of its own or of a delivery: the next would fare the same."""
+        self._save(line, deliveries.unreachable(line.standing, None, reason, self._parts.clock()))
+        self._trouble(line.standing, reason)
+
+    # --- the clock ---------------------------------------------------------------------------------------------------
+
+    def ask_the_time(self, is_enough: Callable[[], bool], *, of: Collection[AccountState]) -> None:
+        """One network after the other was asked who is logged in, which tells the time, too, until that is enough."""
+        standings = self._store.standings()
+        for account in self._parts.accounts().values():
+            standing = standings.get(account.name)
+            if standing is None or standing.state not in of:
+                continue
+            if is_enough():
+                return
+            try:
+                self._parts.connect(account).platform.whoami()
+            except (SecretError, DeliveryError):
+                continue  # an error's answer tells the time as well
+            except Exception as error:  # noqa: BLE001 - told and contained
+                tell_bug(log, "whoami failed", error, account=account.name)
+
+    def _time_lets_send(self, line: Line) -> bool:
+        """Whether the clock is good enough to send by; where that is in doubt, the account's network is asked first."""
+        if not self._store.ready(line.account.name, self._parts.clock(), most=1):
+            return True
+        if self._watch.keeper.opinion() is Opinion.DOUBTED and not self._ask_time(line):
+            return False
+        if self._watch.stop():
+            return False
+        return self._has_come(line)
+
+    def _ask_time(self, line: Line) -> bool:
+        """Whether the account may go on; once in a drain its network was asked, and has told the time if it does."""
+        if line.was_asked:
+            return True
+        line.was_asked = True
+        return self._ask_who(line, line.standing.fingerprint or "")
+
+    def _has_come(self, line: Line) -> bool:
+        """Whether the clock has reached what the store has seen; a resend within the window of a key rests on that."""
+        known, opinion = self._store.times(line.account.name), self._watch.keeper.opinion()
+        if known.is_accepted and opinion is Opinion.AGREES:
+            self._store.forget_accepted()
+        if known.latest is None or known.latest <= self._parts.clock() + MOST_BACK:
+            return True
+        self._watch.keep_ahead(known.latest)
+        if opinion is Opinion.UNHEARD:
+            if not self._ask_time(line):
+                return False
+            opinion = self._watch.keeper.opinion()
+        if opinion is Opinion.AGREES:
+            self._watch.set_right()
+            line.standing = self._store.standing(line.account.name)
+            return True
+        self._trouble(
+            line.standing,
+            f"the clock is behind what the store has seen ({known.latest:%Y-%m-%d %H:%M} UTC), and nothing is sent "
+            "before it has passed that, or a server agrees with it. Set it; if it is right, `autopublish go`",
+            told_before=self._watch.was_ahead,
+        )
+        return False
+
+    def _hold_stale(self, line: Line, delivery: Delivery, held: Delivery, article: Article) -> Go:
+        if self._is_sure_of_age(line, article):
+            return self._change(delivery, held, article)
+        line.passed.add(delivery.id)
+        return Go.ON
+
+    def _is_sure_of_age(self, line: Line, article: Article) -> bool:
+        """Whether servers agree with the clock, or none tells the time: only then an article may be too old."""
+        keeper = self._watch.keeper
+        feed = self._store.feed(article.feed)
+        if keeper.opinion() is Opinion.UNHEARD and _folder_of(feed) is None:
+            self._links.status(article, feed)
+        if keeper.opinion() in (Opinion.UNHEARD, Opinion.DOUBTED) and not self._ask_time(line):
+            return False
+        if self._watch.stop():
+            line.standing = self._store.standing(line.account.name)
+            return False
+        if keeper.opinion() in (Opinion.UNHEARD, Opinion.AGREES):
+            return True
+        reason = "a server's clock differs from this machine's: what is too old by it waits until another one agrees"
+        self._trouble(line.standing, reason, failed=False)
+        return False
 
     def _hold_burst(self, line: Line) -> None:
         now = self._parts.clock()
@@ -245,7 +369,8 @@ class Drainer:
         now = self._parts.clock()
         if not self._may_send(line):
             return Go.STOP
-        due = self._store.ready(line.account.name, now, most=1)
+        ready = self._store.ready(line.account.name, now, most=1 + len(line.passed))
+        due = [row for row in ready if row.id not in line.passed]
         if not due:
             return Go.STOP
         if (until := self._paced_until(line, now)) is not None:
@@ -267,10 +392,7 @@ class Drainer:
         if there.state is not State.READY:
             raise error  # past the intent: recovery will find it
         if isinstance(error, MemoryError | ImportError) or getattr(error, "errno", None) in _MACHINE_IS_SHORT:
-            # No fault of this delivery: the next would fare the same.
-            reason = f"this machine is short of memory, files or disk: {error}"
-            self._save(line, deliveries.unreachable(line.standing, None, reason, self._parts.clock()))
-            self._trouble(line.standing, reason)
+            self._machine_is_short(line, f"this machine is short of memory, files or disk: {error}")
             return Go.STOP
         return self._hold(there, article, f"template: the program failed on it ({type(error).__name__})")
 
@@ -281,8 +403,33 @@ class Drainer:
         since = now - max(window.period for window in windows)
         return deliveries.pace(windows, self._store.counted(line.account.name, since), now)
 
+    def _lacks_money(self, line: Line, post: Post) -> bool:
+        """Whether the account's budgets do not pay for the post; then the account waits for an hour at most.
+
+        Whoever raises a budget meanwhile need not wait until the old one has room again.
+        """
+        budgets, now = line.account.budgets, self._parts.clock()
+        price = _microdollars(line.platform.price(post))
+        if not budgets or not price:
+            return False
+        paid = self._store.paid(line.account.name, now - max(budget.period for budget in budgets))
+        until = deliveries.afford(budgets, paid, price, now)
+        if until is None:
+            return False
+        goes = f"may go on {until:%Y-%m-%d %H:%M} UTC"
+        if price > min(budget.microdollars for budget in budgets):
+            goes = "is more than it ever allows: raise it"
+        words = f"{NO_MONEY}the next post costs ${price / 1_000_000:g}, and {goes}"
+        self._save(line, deliveries.unreachable(line.standing, min(until - now, ASK_FOR_MONEY), words, now))
+        self._trouble(line.standing, words, failed=False)
+        return True
+
     def _send_one(self, line: Line, delivery: Delivery) -> Go:
         article = self._store.article(delivery.article)
+        # Read after the delivery was: a stop that came in between has changed the delivery.
+        stops = stops_of(article, self._store.stopped_categories())
+        if (held := deliveries.hold_stopped(delivery, stops, self._parts.clock())) is not None:
+            return self._change(delivery, held, article)
         frozen = self._store.attempt(delivery.frozen) if delivery.frozen else None
         try:
             # What may be live already is past all filters.
@@ -296,9 +443,11 @@ class Drainer:
             refusal=refusal,
             first_seen=article.first_seen,
             standing=line.standing,
-            resolution=line.resolution,
+            resolution=deliveries.resolution_for(delivery, line.resolution),
             now=self._parts.clock(),
         )
+        if step.step is Step.CHANGED and deliveries.is_stale(step.delivery):
+            return self._hold_stale(line, delivery, step.delivery, article)
         if step.step is Step.CHANGED:
             return self._change(delivery, step.delivery, article)
         if frozen is not None:
@@ -314,10 +463,12 @@ class Drainer:
             return self._hold(delivery, article, "dead link")
         now = self._parts.clock()
         try:
-            picture = None if delivery.without_picture else self._picture(line.platform.media, article, delivery)
+            picture = self._picture(line, article, delivery)
             post = compose(article, line.account, line.platform.limits, picture=picture, now=now)
         except ComposeError as error:
             return self._hold(delivery, article, f"{error.hold}: {error}")
+        if self._lacks_money(line, post):
+            return Go.STOP
         try:
             stage = line.platform.stage(post, delivery.stage or Stage())
         except DeliveryError as error:
@@ -328,6 +479,8 @@ class Drainer:
     def _attempt(
         self, line: Line, delivery: Delivery, article: Article, post: Post, stage: Stage, frozen: Attempt | None
     ) -> Go:
+        if frozen is not None and self._lacks_money(line, post):
+            return Go.STOP
         now = self._parts.clock()
         row, attempt = deliveries.begin(
             delivery,
@@ -337,6 +490,7 @@ class Drainer:
             stage=stage,
             now=now,
             deadline=line.platform.http.deadline,
+            microdollars=_microdollars(line.platform.price(post)),
         )
         if not self._store.intend(delivery, row, attempt, fingerprint=line.standing.fingerprint):
             return self._reread(line)
@@ -347,10 +501,10 @@ class Drainer:
             outcome,
             account=line.account,
             standing=line.standing,
-            resolution=line.resolution,
+            resolution=deliveries.resolution_for(delivery, line.resolution),
             now=self._parts.clock(),
         )
-        if isinstance(outcome, NotSent) and self._stopping():
+        if isinstance(outcome, NotSent) and (self._stopping() or self._store.stop() is not None):
             # We refused it ourselves: that is no failure of the account.
             settled = replace(settled, standing=line.standing)
         self._journal.add_change(delivery.state, row, article, post)
@@ -366,11 +520,14 @@ class Drainer:
     def _publish(
         self, line: Line, delivery: Delivery, attempt: Attempt, frozen: Attempt | None
     ) -> Receipt | DeliveryError:
-        until = deliveries.resend_until(delivery, frozen, line.resolution) if frozen else None
+        resolution = deliveries.resolution_for(delivery, line.resolution)
+        until = deliveries.resend_until(delivery, frozen, resolution) if frozen else None
 
         def guard() -> None:
             if self._stopping():
                 raise NotSent("the program is stopping")
+            if (stop := self._store.stop()) is not None:
+                raise NotSent(f"everything was stopped by {stop.who}")
             now = self._parts.clock()
             if now >= attempt.deadline or (until is not None and now >= until):
                 raise NotSent("the time in which this could be sent safely has passed")
@@ -447,27 +604,45 @@ class Drainer:
         feed = self._store.feed(article.feed)
         return _folder_of(feed) is None and self._links.status(article, feed) in (404, 410)
 
-    def _picture(self, limits: MediaLimits | None, article: Article, delivery: Delivery) -> Picture | None:
+    def _picture(self, line: Line, article: Article, delivery: Delivery) -> Picture | None:
         """The article's picture as this network takes it; none if there is no usable one: it never sinks a post."""
-        article = replace(article, pictures=article.pictures[delivery.pictures_skipped :])
-        if limits is None or not article.pictures:
+        limits, wanted = line.platform.media, line.account.pictures
+        if limits is None or wanted is Pictures.NONE or delivery.without_picture:
             return None
         feed, pictures = self._store.feed(article.feed), self._parts.pictures()
-        picture = pictures.of(article, allow_private=feed.settings.allow_private, within=_folder_of(feed))
+        folder, is_private = _folder_of(feed), feed.settings.allow_private
+        # Beside a local feed there is no page.
+        further = self._further(article, allow_private=is_private) if wanted is Pictures.PAGE and not folder else None
+        picture = pictures.of(
+            article, allow_private=is_private, within=folder, skipped=delivery.pictures_skipped, further=further
+        )
         if picture is None:
             return None
+        if not picture.alt and line.account.missing_alt is MissingAlt.TITLE:
+            picture = replace(picture, alt=article.title)
         try:
             return pictures.fitted(picture, limits)
         except MediaError as error:
             log.warning("picture not fitted: article=%s reason=%s", article.id[:8], error)
             return None
 
+    def _further(self, article: Article, *, allow_private: bool) -> Callable[[], Sequence[Media]]:
+        """Asks the article's page for pictures."""
+
+        def ask() -> Sequence[Media]:
+            from autopublish.feeds.illustrate import further
+
+            return further(article, self._parts.client, allow_private=allow_private)
+
+        return ask
+
     # --- what is unknown ---------------------------------------------------------------------------------------------
 
     def _verify(self, line: Line, delivery: Delivery) -> None:
         attempt, now = self._frozen(delivery), self._parts.clock()
         article = self._store.article(delivery.article)
-        step = deliveries.next_step(delivery, attempt, account=line.account, resolution=line.resolution, now=now)
+        resolution = deliveries.resolution_for(delivery, line.resolution)
+        step = deliveries.next_step(delivery, attempt, account=line.account, resolution=resolution, now=now)
         if step.step is Step.CHANGED:
             self._change(delivery, step.delivery, article, attempt.post)
         if step.step is not Step.LOOK or not self._may_look(line):
@@ -479,7 +654,7 @@ class Drainer:
             result,
             account=line.account,
             standing=line.standing,
-            resolution=line.resolution,
+            resolution=resolution,
             now=self._parts.clock(),
         )
         self._write(line, delivery, settled, article, attempt.post)
@@ -500,8 +675,30 @@ class Drainer:
             tell_bug(log, "look failed", error, account=line.account.name)
             return OutcomeUnknown(f"the program failed during the look: {type(error).__name__}")
 
+    def write_kept(self) -> None:
+        """What became of calls is in the store, as far as it takes by now what it did not take before.
+
+        Raises:
+            StoreError: it still does not.
+        """
+        for delivery, attempt in self._store.left_sending() if self._unwritten else ():
+            self._write_kept(delivery, attempt)
+
+    def _write_kept(self, delivery: Delivery, attempt: Attempt) -> bool:
+        """Whether it is known what became of this call; then the store knows it, too."""
+        if attempt.id not in self._unwritten:
+            return False
+        standing, settled = self._unwritten[attempt.id]
+        row = self._store.settle(delivery, standing, settled)
+        del self._unwritten[attempt.id]
+        self._journal.add_change(delivery.state, row, self._store.article(delivery.article), attempt.post)
+        self._log(row)
+        return True
+
     def recover_left_sending(self, delivery: Delivery, attempt: Attempt) -> None:
-        """Settle what a dead process left in the middle of a call."""
+        """Settle what a dead process left in the middle of a call, or what we could not write of one."""
+        if self._write_kept(delivery, attempt):
+            return
         account = self._parts.accounts().get(delivery.account)
         standing, now = self._store.standing(delivery.account), self._parts.clock()
         if account is None:
@@ -509,7 +706,7 @@ class Drainer:
             account = Account(name=delivery.account, platform=standing.platform, template="")
             resolution = Resolution(key_window=None, read_back=ReadBack.NONE, settle=timedelta(0))
         else:
-            resolution = resolution_of(account, self._parts.describe(account))
+            resolution = deliveries.resolution_for(delivery, resolution_of(account, self._parts.describe(account)))
         settled = deliveries.recover_after_crash(
             delivery, attempt, account=account, standing=standing, resolution=resolution, now=now
         )
@@ -520,11 +717,16 @@ class Drainer:
     # --- writing -----------------------------------------------------------------------------------------------------
 
     def _write(self, line: Line, was: Delivery, settled: Settled, article: Article, post: Post) -> Go:
-        row = self._store.settle(was, line.standing, settled)
+        try:
+            row = self._store.settle(was, line.standing, settled)
+        except StoreError:
+            if was.state is State.SENDING and settled.attempt is not None:
+                self._unwritten[settled.attempt.id] = (line.standing, settled)
+            raise
         line.standing = settled.standing
         self._journal.add_change(was.state, row, article, post)
         self._log(row)
-        if settled.standing.state is AccountState.AUTH_BLOCKED:
+        if settled.standing.state is AccountState.AUTH_BLOCKED or by_breaker(settled.standing):
             self._trouble(settled.standing, settled.standing.reason or "blocked")
         return Go.ON
 
@@ -555,3 +757,8 @@ def _folder_of(feed: Feed) -> Path | None:
     """The folder of a feed that is a local file."""
     parts = urlsplit(feed.settings.url)
     return Path(unquote(parts.path)).parent if parts.scheme == "file" else None
+
+
+def _microdollars(dollars: Decimal) -> int:
+    """The sum in millionths of a dollar, rounded up."""
+    return int((dollars * 1_000_000).to_integral_value(rounding=ROUND_CEILING))

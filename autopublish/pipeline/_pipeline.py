@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from functools import cached_property, partial
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from autopublish.errors import ConfigError, StoreError
-from autopublish.models import AccountState, Feed, State
+from autopublish.models import AccountState, Feed, Standing, State
+from autopublish.pipeline._clock import ClockWatch
 from autopublish.pipeline._due import due_at, goes_on_at, is_due, paced_until
 from autopublish.pipeline._links import Links
 from autopublish.pipeline._parts import Journal, Parts, Polled, Trouble, tell_bug
@@ -18,6 +20,7 @@ from autopublish.pipeline._poll import Poller, host_of
 
 if TYPE_CHECKING:
     from autopublish.pipeline._drain import Drainer
+    from autopublish.store import Work
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +33,8 @@ class Pipeline:
         self._stopping = stopping
         self.journal = Journal()
         self._links = Links(parts)
-        self._poller = Poller(parts, self.journal, self._links)
+        self._watch = ClockWatch(parts, self.journal)
+        self._poller = Poller(parts, self.journal, self._links, self._watch)
         self._feeds: dict[str, Feed] = {}
         #: Accounts on which the program itself failed: they do not go on by themselves.
         self._broken: set[str] = set()
@@ -50,6 +54,7 @@ class Pipeline:
 
     def _begin_round(self) -> None:
         self._feeds = {feed.id: feed for feed in self._parts.store.feeds()}
+        self._watch.look_back(self._feeds.values())
         self._poller.begin_round()
         self._links.begin_round()
 
@@ -99,8 +104,24 @@ class Pipeline:
 
     def end_round(self) -> None:
         """Write the marks of polls that showed nothing new; nothing is ours any more."""
+        if "_drainer" in self.__dict__:
+            with suppress(StoreError):  # raised already by what met it first; the next run looks it up
+                self._drainer.write_kept()
         self._flush()
+        self._watch.judge(self._ask_the_time)
         self._parts.leases.give_all_back()
+
+    def judge_clock(self) -> None:
+        """Every account stops while two servers say that the clock is wrong, and goes on once two agree with it."""
+        self._watch.look_back_at_ticks()
+        self._watch.judge(self._ask_of_stopped)
+
+    def _ask_the_time(self, is_enough: Callable[[], bool]) -> None:
+        self._drainer.ask_the_time(is_enough, of=(AccountState.ACTIVE, AccountState.SAFE_MODE))
+
+    def _ask_of_stopped(self, is_enough: Callable[[], bool]) -> None:
+        # What is drained meanwhile is left alone: one thread at a time uses an account's connection.
+        self._drainer.ask_the_time(is_enough, of=(AccountState.SAFE_MODE,))
 
     def _flush(self) -> None:
         with self._marking:
@@ -196,7 +217,7 @@ class Pipeline:
         # Imported here: a run without news must not pay for platforms and posts.
         from autopublish.pipeline._drain import Drainer
 
-        return Drainer(self._parts, self.journal, self._links, stopping=self._stopping)
+        return Drainer(self._parts, self.journal, self._links, self._watch, stopping=self._stopping)
 
     # --- what there is to do -----------------------------------------------------------------------------------------
 
@@ -218,6 +239,7 @@ class Pipeline:
     def _looked_at_each_time(self, now: datetime) -> Iterable[str]:
         """The accounts whose standing may let something go on that no time tells."""
         standings = self._parts.store.standings()
+        self._watch.note(standings.values())
         # Its credentials may have been mended.
         names = {name for name, one in standings.items() if one.state is AccountState.AUTH_BLOCKED}
         for work in self._parts.store.work():
@@ -234,21 +256,36 @@ class Pipeline:
     def wake_waiting(self) -> tuple[str, ...]:
         """Have every account woken when it goes on by itself, by what a person decided meanwhile too; gives these."""
         self._links.begin_round()
-        return self._wake_later(sorted({work.account for work in self._parts.store.work()} - self._broken))
+        return self._wake_later(sorted({work.account for work in self._work()} - self._broken))
 
     def _wake_later(self, names: Sequence[str]) -> tuple[str, ...]:
-        now, store, woken = self._parts.clock(), self._parts.store, []
-        works, standings = store.work(), store.standings()
+        now, woken = self._parts.clock(), []
+        standings = self._standings_of(names)
+        works: dict[str, list[Work]] = {}
+        for work in self._work() if standings else ():
+            works.setdefault(work.account, []).append(work)
         for name in names:
             standing = standings.get(name)
             if standing is None or name in self._broken:
                 continue
-            own = [work for work in works if work.account == name]
-            at = goes_on_at(own, standing, partial(self._paced_until, name, now), now)
+            at = goes_on_at(works.get(name, ()), standing, partial(self._paced_until, name, now), now)
             if at is not None:
                 self._parts.wake("drain", name, at)
                 woken.append(name)
         return tuple(woken)
+
+    def _standings_of(self, names: Sequence[str]) -> Mapping[str, Standing]:
+        """What is known of those of the accounts that are configured, and maybe of others."""
+        if len(names) != 1:
+            return self._parts.store.standings()
+        # Asked after each drain: with a thousand accounts, reading all of them for one is most of the work.
+        return {name: self._parts.store.standing(name) for name in names if name in self._parts.accounts()}
+
+    def _work(self) -> tuple[Work, ...]:
+        """What each account has to do; while everything is stopped, nothing is to be sent."""
+        store = self._parts.store
+        is_stopped = store.stop() is not None
+        return tuple(work for work in store.work() if not (is_stopped and work.state is State.READY))
 
     def _paced_until(self, name: str, now: datetime) -> datetime | None:
         account = self._parts.accounts().get(name)
@@ -258,9 +295,10 @@ class Pipeline:
         """The accounts that have something due now, or are blocked while deliveries wait."""
         now = self._parts.clock()
         standings = self._parts.store.standings()
+        self._watch.note(standings.values())
         # A blocked account is asked again whether its credentials work now, whatever waits for it.
         names = {name for name, one in standings.items() if one.state is AccountState.AUTH_BLOCKED}
-        for work in self._parts.store.work():
+        for work in self._work():
             standing = standings.get(work.account)
             if standing is None:
                 continue

@@ -9,11 +9,13 @@ from datetime import datetime, timedelta
 from threading import Lock
 from urllib.parse import urlsplit
 
+from autopublish import alerts
 from autopublish.articles import Candidate, Identified, candidates, identify, may_be_cut, next_feed_state
 from autopublish.errors import FeedError, FeedUnreachable
 from autopublish.feeds.fetch import Fetched, fetch
-from autopublish.models import Delivery, Document, Feed, Novelty, State, Validators
+from autopublish.models import Cause, Delivery, Document, Feed, Novelty, State, Validators
 from autopublish.pipeline import _cut
+from autopublish.pipeline._clock import ClockWatch
 from autopublish.pipeline._links import Links
 from autopublish.pipeline._parts import Journal, Parts, Polled
 from autopublish.store import Decision, Known
@@ -35,11 +37,14 @@ MOVED_FOR = timedelta(hours=24)
 class Poller:
     """Polls feeds; `flush` writes the marks of those that showed nothing new."""
 
-    def __init__(self, parts: Parts, journal: Journal, links: Links) -> None:
+    def __init__(self, parts: Parts, journal: Journal, links: Links, watch: ClockWatch) -> None:
         self._parts = parts
+        self._watch = watch
         self._journal = journal
         self._links = links
         self._marks: list[Feed] = []
+        #: What a person must hear of the polls that left them.
+        self._notices: list[Cause] = []
         self._hosts: dict[str, datetime] = {}
         #: What is HELD for a dead link, by feed.
         self._dead: Mapping[str, Sequence[Delivery]] = {}
@@ -61,8 +66,9 @@ class Poller:
         """Write the marks of polls without news."""
         with self._lock:
             marks, self._marks = self._marks, []
+            notices, self._notices = self._notices, []
         if marks:
-            self._parts.store.save_feeds(marks)
+            self._parts.store.save_feeds(marks, notices)
 
     def _told_to_wait(self, feed: Feed, now: datetime) -> Polled | None:
         name = feed.settings.name
@@ -80,6 +86,8 @@ class Poller:
     def _poll(self, feed: Feed, now: datetime) -> Polled:
         try:
             fetched = fetch(feed, self._parts.client, now)
+            # What is new would be dated by a clock of which two servers say that it is wrong.
+            now = self._watch.true_time(now, fetched.server_offset)
             if fetched.body is None:
                 return self._unchanged(feed, fetched, now)
             return self._read(feed, fetched, now)
@@ -124,7 +132,7 @@ class Poller:
             failures=0,
             last_error=None,
         )
-        self._mark(mark)
+        self._mark(mark, moved_notice(feed, mark))
         if items is None:
             self._look_at_dead_links(feed, self._dead.get(feed.id, ()), None)
         status = "not modified" if fetched.status == 304 else "nothing new"
@@ -134,7 +142,10 @@ class Poller:
         """Success, and what is known stays; without validators, and the time of the last good poll does not move."""
         tried = replace(feed, first_try=feed.first_try or now, last_try=now, validators=Validators(), body_hash=None)
         self._mark(replace(tried, not_before=None, failures=0, last_error=None))
-        return Polled(feed=feed.settings.name, status="empty", reason="the feed shows no article at the moment")
+        # A try that neither failed nor was good was empty as well.
+        was_empty = feed.last_try is not None and feed.failures == 0 and feed.last_try != feed.last_good
+        reason = "the feed shows no article at the moment"
+        return Polled(feed=feed.settings.name, status="empty", reason=reason, told_before=was_empty)
 
     def _failed(self, feed: Feed, error: FeedError, now: datetime) -> Polled:
         status = error.status if isinstance(error, FeedUnreachable) else None
@@ -154,7 +165,7 @@ class Poller:
             with self._lock:
                 self._hosts[host_of(feed)] = max(until, self._hosts.get(host_of(feed), until))
             self._parts.store.host_told_to_wait(host_of(feed), until)
-        self._parts.store.save_feeds((mark,))
+        self._parts.store.save_feeds((mark,), _wait_notice(mark, now))
         reason = GONE if mark.gone else str(error)
         log.warning("feed not read: feed=%s reason=%s", feed.settings.name, error)
         return Polled(
@@ -164,9 +175,10 @@ class Poller:
             told_before=feed.failures > 0 and feed.last_error == str(error),
         )
 
-    def _mark(self, feed: Feed) -> None:
+    def _mark(self, feed: Feed, notices: Sequence[Cause] = ()) -> None:
         with self._lock:
             self._marks.append(feed)
+            self._notices += notices
             full = len(self._marks) >= MARKS_TOGETHER
         if full:
             self.flush()
@@ -199,7 +211,8 @@ class Poller:
             if seen.seen or seen.cut:
                 after, note = after_move(after, fetched, now)
                 notes.extend([note] if note else [])
-            return route(seen, known, accounts, after, now)
+            notices = (*moved_notice(known.feed, after), *_partial_notice(feed, document))
+            return replace(route(seen, known, accounts, after, now), notices=notices)
 
         aliases = dict.fromkeys(alias for candidate in found for alias in candidate.aliases)
         decision = self._parts.store.save_poll(feed.id, aliases, decide)
@@ -256,6 +269,27 @@ def after_move(feed: Feed, fetched: Fetched, now: datetime) -> tuple[Feed, str |
         return replace(feed, moved_polls=polls), None
     learnt = replace(feed, learnt_url=target, moved_to=None, moved_since=None, moved_polls=0)
     return learnt, f"has moved for good to {target} and is read there from now on; name it under `url`"
+
+
+def moved_notice(feed: Feed, after: Feed) -> tuple[Cause, ...]:
+    """What a person must hear of a feed whose new address was learnt in this poll."""
+    if after.learnt_url is None or after.learnt_url == feed.learnt_url:
+        return ()
+    return (alerts.moved_feed(feed.id, feed.settings.name, after.learnt_url),)
+
+
+def _partial_notice(feed: Feed, document: Document) -> tuple[Cause, ...]:
+    if document.partial is None:
+        return ()
+    return (alerts.partial_feed(feed.id, feed.settings.name, document.partial),)
+
+
+def _wait_notice(feed: Feed, now: datetime) -> tuple[Cause, ...]:
+    """What a person must hear of a feed whose site asked for a pause of more than a day."""
+    if feed.not_before is None or feed.not_before - now <= alerts.LONG_WAIT_OF_FEED:
+        return ()
+    name, why = f"the feed {feed.settings.name}", feed.last_error or "its site said so"
+    return (alerts.told_to_wait(feed.id, name, feed.not_before, why),)
 
 
 def _parsed(fetched: Fetched, known: bytes = b"") -> Document:

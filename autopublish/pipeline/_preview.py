@@ -76,7 +76,7 @@ def posts_of_feed(
         FeedError: the feed cannot be read.
     """
     shown = _articles(settings, client, now)[:most]
-    asked = [_ask(account, describe, connect, client) for account in accounts] if shown else []
+    asked = _ask_all(accounts, describe, connect, client) if shown else []
     return tuple(_previewed(settings, article, asked, now) for article in shown)
 
 
@@ -99,7 +99,7 @@ def posts_of_article(
             continue  # another feed may show it
         for article in shown:
             if wanted is not None and article.link and normalise_link(article.link) == wanted:
-                asked = [_ask(account, describe, connect, client) for account in accounts]
+                asked = _ask_all(accounts, describe, connect, client)
                 return _previewed(settings, article, asked, now)
     return None
 
@@ -114,6 +114,11 @@ def _articles(settings: FeedSettings, client: Client, now: datetime) -> list[Art
     document = parse(fetched.body, url=fetched.url, content_type=fetched.content_type)
     found = identify(candidates(document, feed), {}, feed, now).found
     return [one.article for one in reversed(found)]
+
+
+def _ask_all(accounts: Iterable[Account], describe: Describe, connect: Connect | None, client: Client) -> list[_Asked]:
+    """The accounts that take articles, with their platforms."""
+    return [_ask(account, describe, connect, client) for account in accounts if account.takes_articles]
 
 
 def _ask(account: Account, describe: Describe, connect: Connect | None, client: Client) -> _Asked:

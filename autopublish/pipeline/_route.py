@@ -15,7 +15,7 @@ from autopublish import deliveries
 from autopublish.articles import Identified, Seen
 from autopublish.errors import ComposeError
 from autopublish.models import Account, Article, Delivery, Feed, Novelty, State
-from autopublish.posts import admits
+from autopublish.posts import admits, stops_of
 from autopublish.store import Decision, Known
 
 #: The filters of one account may take so long in one poll; the store is locked meanwhile.
@@ -80,6 +80,11 @@ def route(
     if known.is_restored:
         made = [deliveries.doubted(row, now) or row for row in made]
         changes = [(was, deliveries.doubted(row, now) or row) for was, row in changes]
+    if known.stops:
+        articles = [*(one.article for one in identified.found), *(one.article for one in identified.seen)]
+        stops = {article.id: stops_of(article, known.stops) for article in articles}
+        made = [deliveries.hold_stopped(row, stops[row.article], now) or row for row in made]
+        changes = [(was, deliveries.hold_stopped(row, stops[row.article], now) or row) for was, row in changes]
     return Decision(
         feed=feed,
         new=tuple((found.article, found.aliases) for found in identified.found),
@@ -104,11 +109,13 @@ def _deliver(
 ) -> list[Delivery]:
     rows = []
     for name, account in accounts.items():
+        if not account.takes_articles:
+            continue
         refusal = filters.refusal(article, account)
         row = deliveries.plan(
             article,
             account,
-            novelty=_novelty_for(account, novelty, article, known.feed),
+            novelty=_novelty_for(account, novelty, article, known.feed, now),
             refusal=refusal.rule,
             standing=known.standings[name],
             now=now,
@@ -125,11 +132,11 @@ def _held_for(refusal: Refusal, row: Delivery, now: datetime) -> Delivery:
     return deliveries.hold(row, f"template: {refusal.problem}", now)
 
 
-def _novelty_for(account: Account, novelty: Novelty, article: Article, feed: Feed) -> Novelty:
+def _novelty_for(account: Account, novelty: Novelty, article: Article, feed: Feed, now: datetime) -> Novelty:
     """How far back a date must lie to be no news is the account's own `max_age`."""
     if novelty not in (Novelty.NEWS, Novelty.BACKDATED) or feed.last_good is None or feed.baseline_at is None:
         return novelty
-    if account.max_age is None or article.published >= feed.last_good - account.max_age:
+    if account.max_age is None or article.published >= min(feed.last_good, now) - account.max_age:
         return Novelty.NEWS
     return Novelty.BACKDATED
 
@@ -141,10 +148,12 @@ def _route_again(
         return _deliver(seen.article, seen.novelty, known, accounts, now, filters), []
     if not (seen.edited or seen.further):
         return [], []
-    existing = {row.account: row for row in known.deliveries(seen.article.id)}
+    existing = {row.account: row for row in known.deliveries(seen.article.id) if row.occasion == "new"}
     added: list[Delivery] = []
     changed: list[tuple[Delivery, Delivery]] = []
     for name, account in accounts.items():
+        if not account.takes_articles and name not in existing:
+            continue
         refusal, was = filters.refusal(seen.article, account), existing.get(name)
         row = deliveries.route_again(
             seen.article, account, was, refusal=refusal.rule, standing=known.standings[name], now=now

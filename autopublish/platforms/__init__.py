@@ -31,6 +31,7 @@ def load(name: str) -> type[Platform]:
 
     Raises:
         LookupError: no platform has this name; the text holds the nearest ones.
+        ImportError: it does not load, whatever an outside package raises then.
     """
     if name in _modules():
         found = _class_in(import_module(f"{__name__}.{name}"))
@@ -69,7 +70,12 @@ def _class_in(module: ModuleType) -> type[Platform]:
 def _class_of(point: EntryPoint) -> type[Platform]:
     from autopublish.platforms._base import Platform
 
-    found = point.load()
+    try:
+        found = point.load()
+    except ImportError:
+        raise
+    except Exception as error:  # whatever the package of somebody else does while it is loaded
+        raise ImportError(f"{point.value} failed with {type(error).__name__}: {error}") from error
     if not (inspect.isclass(found) and issubclass(found, Platform)):
         raise LookupError(f"the entry point {point.name} = {point.value} does not name a platform's class")
     return found

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
 from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
@@ -16,7 +18,18 @@ from autopublish.models import Identity, MediaLimits, Post, ReadBack, Receipt, S
 from autopublish.platforms._http import Http
 from autopublish.text import TextLimits
 
-__all__ = ["Platform", "ReadBack"]
+__all__ = ["Card", "Platform", "ReadBack"]
+
+
+class Card(StrEnum):
+    """Who makes the card of a post's link, which shows title and picture of the page."""
+
+    #: The post brings it along.
+    OURS = "ours"
+    #: The network, from what the page says of itself.
+    NETWORK = "the network's"
+    #: Nobody.
+    NONE = "none"
 
 
 class Platform(ABC):
@@ -29,6 +42,10 @@ class Platform(ABC):
 
     #: What users write under `platform:`; set by `platforms.load` to the module's name.
     name: ClassVar[str] = ""
+    #: What posting costs, in a few words.
+    cost: ClassVar[str] = "nothing"
+    #: Who makes the card with title and picture behind the link.
+    card: ClassVar[Card] = Card.NETWORK
     #: How `cards` draws a post of this network.
     look: str = "plain"
     limits: TextLimits
@@ -61,6 +78,20 @@ class Platform(ABC):
             DeliveryError: Unauthorized if the credentials are refused.
         """
 
+    def permissions(self) -> tuple[str, ...] | None:
+        """What the credentials lack of what posting and looking up need, in words; None: the network does not tell.
+
+        For `check` alone, so asked only where it costs nothing.
+
+        Raises:
+            DeliveryError: the network could not be asked.
+        """
+        return None
+
+    def price(self, post: Post) -> Decimal:
+        """What the network takes for the post, in dollars, as far as it is known; never less than that."""
+        return Decimal(0)
+
     def stage(self, post: Post, stage: Stage) -> Stage:
         """Uploads and containers: repeatable, invisible, without waiting; `stage` is what an earlier call left."""
         return stage
@@ -81,5 +112,14 @@ class Platform(ABC):
         Raises:
             Undecided: the list ended too early or lags.
             DeliveryError: the look failed; it proves nothing.
+        """
+        raise NotImplementedError
+
+    def delete(self, receipt: Receipt) -> None:
+        """The post is not there any more, be it that somebody took it away before.
+
+        Raises:
+            NotImplementedError: the network has no such call.
+            DeliveryError: it could not be taken away.
         """
         raise NotImplementedError

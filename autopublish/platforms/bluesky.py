@@ -43,8 +43,9 @@ from autopublish.errors import (
     Undecided,
 )
 from autopublish.models import FOREVER, Identity, MediaLimits, Picture, Post, Receipt, Span, SpanKind, Stage
-from autopublish.platforms._base import Platform, ReadBack
+from autopublish.platforms._base import Card, Platform, ReadBack
 from autopublish.platforms._http import LONGEST_WAIT, Answer, evidence
+from autopublish.redaction import redact
 from autopublish.text import TextLimits, graphemes
 
 _COLLECTION = "app.bsky.feed.post"
@@ -88,7 +89,7 @@ def _checked_identifier(value: str) -> str:
     return name.lower()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True, kw_only=True)
 class _Session:
     """A login that lives as long as the adapter; it is never stored."""
 
@@ -115,6 +116,7 @@ class Bluesky(Platform):
 
     settings: Settings
     look = "bluesky"
+    card = Card.OURS
     # 300 graphemes and 3,000 bytes by the lexicon app.bsky.feed.post; three graphemes less, since libraries of another
     # Unicode version count new emoji differently.
     limits = TextLimits(length=297, count=graphemes, size_bytes=3000, hashtag_length=64)
@@ -338,13 +340,15 @@ class Bluesky(Platform):
         did, access, refresh = (_string(body, name) for name in ("did", "accessJwt", "refreshJwt"))
         if not (_DID.fullmatch(did) and access and refresh):
             raise NotSent("login: the answer holds no session")
-        return _Session(
+        session = _Session(
             did=did,
             handle=_string(body, "handle") or did,
             pds=_pds_of(body.get("didDoc"), self._service) or self._service,
             access=access,
             refresh=refresh,
         )
+        redact.know(session, (access, refresh))
+        return session
 
     @property
     def _service(self) -> str:

@@ -275,6 +275,15 @@ class _Asked:
     failures: list[str] = field(default_factory=list)
 
 
+#: What a token must be allowed to do, and for what. https://docs.joinmastodon.org/api/oauth-scopes/
+_NEEDED_SCOPES = {
+    "write:statuses": "posts",
+    "write:media": "pictures",
+    "read:accounts": "who is logged in",
+    "read:statuses": "whether a post is there",
+}
+
+
 class Mastodon(Platform):
     """One account on one server; asks the server what it is when a post is to be composed or staged."""
 
@@ -410,7 +419,14 @@ class Mastodon(Platform):
     def _less_warning(self, limits: TextLimits) -> TextLimits:
         """What is left for the text beside the content warning."""
         warning = self.settings.content_warning
-        return replace(limits, length=max(limits.length - limits.count(warning), 0)) if warning else limits
+        if not warning:
+            return limits
+        taken = limits.count(warning)
+        return replace(
+            limits,
+            length=max(limits.length - taken, 0),
+            beside=f"since `content_warning` takes {taken} of {limits.length}",
+        )
 
     # --- the account -------------------------------------------------------------------------------------------------
 
@@ -429,6 +445,23 @@ class Mastodon(Platform):
         name = _id(body.get("acct")) or _id(body.get("username")) or account
         self._account_id = account
         return Identity(id=account, name=name if "@" in name else f"{name}@{host}", url=_address(body))
+
+    def permissions(self) -> tuple[str, ...] | None:
+        """The scopes that the token's application lacks; None: an older server, or a relative, does not name them.
+
+        https://docs.joinmastodon.org/methods/apps/#verify_credentials (scopes are named since 4.3.0)
+        """
+        answer = self.http.ask("GET", f"{self._base}/api/v1/apps/verify_credentials", headers=self._headers())
+        if not answer.ok:
+            return None
+        given = set(_strings(_mapping(_json(answer)).get("scopes")))
+        if not given:
+            return None
+        return tuple(
+            f"{scope} ({purpose})"
+            for scope, purpose in _NEEDED_SCOPES.items()
+            if not given & {scope, scope.partition(":")[0]}
+        )
 
     def _account(self) -> str:
         """The account's id."""

@@ -42,7 +42,7 @@ from autopublish.articles import normalise_link
 from autopublish.disk import sync_names
 from autopublish.errors import MediaRejected, NotSent, OutcomeUnknown, Unauthorized
 from autopublish.models import FOREVER, Identity, MediaLimits, Picture, Post, Receipt, SpanKind, Stage
-from autopublish.platforms._base import Platform, ReadBack
+from autopublish.platforms._base import Card, Platform, ReadBack
 from autopublish.platforms._http import Http
 from autopublish.text import TextLimits, characters, graphemes, utf16_units, weighted
 
@@ -121,6 +121,7 @@ class Page(Platform):
         base_url: HttpUrl | None = None
 
     settings: Settings
+    card = Card.OURS
     media = MediaLimits(size_bytes=1_000_000, alt_length=1000)
     key_window = FOREVER  # the key is the file's name
     read_back = ReadBack.BY_KEY
@@ -144,6 +145,10 @@ class Page(Platform):
         if not os.path.isdir(there) or not os.access(there, os.W_OK | os.X_OK):  # noqa: PTH112 - is_dir() raises
             raise Unauthorized(f"{there} is no folder that may be written")
         return Identity(id=str(self._folder), name=self.settings.title)
+
+    def permissions(self) -> tuple[str, ...]:
+        """None is lacking where the folder may be written."""
+        return ()
 
     def publish(self, post: Post, stage: Stage, *, key: str) -> Receipt:
         """Put the post's file in place, unless it stands there, and draw the page and its feeds anew.

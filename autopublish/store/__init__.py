@@ -4,7 +4,20 @@
 leaves this package, and every driver's error becomes a StoreError.
 """
 
+from autopublish.store._measure import Measures
 from autopublish.store._owners import Owner
-from autopublish.store._store import Count, Decision, Event, Known, Store, Work, open_store, path_of
+from autopublish.store._store import Count, Decision, Event, Known, Start, Store, Work, open_store, path_of
 
-__all__ = ["Count", "Decision", "Event", "Known", "Owner", "Store", "Work", "open_store", "path_of"]
+__all__ = [
+    "Count",
+    "Decision",
+    "Event",
+    "Known",
+    "Measures",
+    "Owner",
+    "Start",
+    "Store",
+    "Work",
+    "open_store",
+    "path_of",
+]

@@ -10,8 +10,11 @@ from typing import Any
 
 from autopublish.models import (
     AccountState,
+    Alert,
+    AlertKind,
     Article,
     Attempt,
+    Cause,
     Delivery,
     Evidence,
     Feed,
@@ -28,6 +31,7 @@ from autopublish.models import (
     Stage,
     Standing,
     State,
+    Urgency,
     Validators,
 )
 from autopublish.redaction import redact
@@ -191,7 +195,6 @@ def article_values(article: Article, feed_id: Callable[[str], str]) -> dict[str,
 
 def standing_of(row: Row) -> Standing:
     """What is known of an account."""
-    identity = json.loads(row["identity"]) if row["identity"] else None
     return Standing(
         account=row["name"],
         platform=row["platform"],
@@ -201,11 +204,19 @@ def standing_of(row: Row) -> Standing:
         active_since=_time(row["active_since"]),
         not_before=time_of(row["not_before"]),
         failures=row["failures"],
-        identity=Identity(**identity) if identity else None,
+        refusals=row["refusals"],
+        identity=_identity_of(row["identity"]),
         fingerprint=row["fingerprint"],
         probe_at=time_of(row["probe_at"]),
         probes=row["probes"],
     )
+
+
+def _identity_of(text: str | None) -> Identity | None:
+    if not text:
+        return None
+    raw: dict[str, Any] = json.loads(text)
+    return Identity(**{**raw, "expires": time_of(raw.get("expires"))})
 
 
 def standing_values(standing: Standing) -> dict[str, object]:
@@ -217,6 +228,7 @@ def standing_values(standing: Standing) -> dict[str, object]:
         "active_since": micros(standing.active_since),
         "not_before": micros(standing.not_before),
         "failures": standing.failures,
+        "refusals": standing.refusals,
         "identity": to_json(standing.identity) if standing.identity else None,
         "fingerprint": standing.fingerprint,
         "probe_at": micros(standing.probe_at),
@@ -326,6 +338,7 @@ def attempt_of(row: Row) -> Attempt:
         evidence=row["evidence"],
         counted=bool(row["counted"]),
         resend=bool(row["resend"]),
+        microdollars=row["microdollars"],
     )
 
 
@@ -344,6 +357,7 @@ def attempt_values(attempt: Attempt) -> dict[str, object]:
         "key_since": micros(attempt.key_since),
         **attempt_end(attempt),
         "resend": int(attempt.resend),
+        "microdollars": attempt.microdollars,
     }
 
 
@@ -356,3 +370,36 @@ def attempt_end(attempt: Attempt) -> dict[str, object]:
         "evidence": attempt.evidence and redact(attempt.evidence),
         "counted": int(attempt.counted),
     }
+
+
+# --- alerts ----------------------------------------------------------------------------------------------------------
+
+
+def cause_values(cause: Cause) -> dict[str, object]:
+    """A cause as columns."""
+    return {
+        "kind": cause.kind.value,
+        "subject": cause.subject,
+        "detail": redact(cause.detail),
+        "words": redact(cause.words),
+        "urgency": cause.urgency.value,
+    }
+
+
+def alert_of(row: Row) -> Alert:
+    """An alert."""
+    cause = Cause(
+        kind=AlertKind(row["kind"]),
+        subject=row["subject"],
+        detail=row["detail"],
+        words=row["words"],
+        urgency=Urgency(row["urgency"]),
+    )
+    return Alert(
+        id=row["id"],
+        cause=cause,
+        raised=_time(row["raised"]),
+        told=time_of(row["told"]),
+        tellings=row["tellings"],
+        over=time_of(row["over"]),
+    )

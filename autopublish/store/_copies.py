@@ -10,7 +10,8 @@ import os
 import re
 import shutil
 import sqlite3
-from contextlib import closing
+import time
+from contextlib import closing, suppress
 from datetime import date
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from autopublish.errors import StoreError
 PAGES_AT_A_TIME = 1000
 #: So many days have a copy of their own.
 KEEP = 7
+_DAY_SECONDS = 86_400
 _DAILY = re.compile(r"\d{4}-\d\d-\d\d\.db")
 _FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 
@@ -125,6 +127,14 @@ def kept(folder: Path) -> tuple[Path, ...]:
 
 
 def forget_old(folder: Path) -> None:
-    """No more than the newest daily copies are there; what a person put beside them stays."""
+    """No more than the newest daily copies are there, nor what a process left that died while it made one.
+
+    What a person put beside them stays.
+    """
     for path in kept(folder)[:-KEEP]:
         path.unlink(missing_ok=True)
+    for part in (folder / "copies").glob(".*.part*"):
+        # Somebody may be at work on one, but not for a day.
+        with suppress(FileNotFoundError):
+            if time.time() - part.stat().st_mtime > _DAY_SECONDS:
+                part.unlink()

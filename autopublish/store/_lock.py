@@ -5,21 +5,45 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
-from autopublish.errors import StoreBusy, StoreError
+from autopublish.errors import AutopublishError, StoreBusy, StoreError
 
 #: Owners' files are told from the other locks by the length of their names.
 _OWNER_LENGTH = 16
+_SINCE = re.compile(r"since (\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}) UTC")
+#: What ends a holder in order: what is raised on purpose, and what somebody asked for.
+_IN_ORDER = (AutopublishError, KeyboardInterrupt, SystemExit)
+
+
+@dataclass(slots=True)
+class Hold:
+    """A lock that is held."""
+
+    handle: int
+    #: When the holder before began, if it did not end in order.
+    fallen: datetime | None
+    #: Whoever holds it next is to know that this holder did not end in order, although it could give the lock back.
+    falls: bool = False
+
+    def end(self) -> None:
+        """The holder has ended in order."""
+        # The file stays: removing it would let two processes lock two files of one name.
+        if not self.falls:
+            os.ftruncate(self.handle, 0)
 
 
 @contextmanager
-def hold(folder: Path, since: datetime, *, name: str = "run", busy: str = "another run is at work") -> Iterator[None]:
+def hold(folder: Path, since: datetime, *, name: str = "run", busy: str = "another run is at work") -> Iterator[Hold]:
     """Hold the lock of this name in `folder`.
+
+    Its file keeps the holder's words if that is killed, or ends by an error that nobody expected.
 
     Raises:
         StoreBusy: another process holds it; the text is `busy` with its id and since when.
@@ -32,11 +56,16 @@ def hold(folder: Path, since: datetime, *, name: str = "run", busy: str = "anoth
         except BlockingIOError:
             holder = os.read(handle, 200).decode(errors="replace").strip() or "just starting"
             raise StoreBusy(f"{busy} ({holder})") from None
+        words = os.pread(handle, 200, 0).decode(errors="replace")
+        held = Hold(handle=handle, fallen=_fallen(words, since))
         os.ftruncate(handle, 0)
         os.write(handle, _words(since).encode())
-        yield
-        # The file stays: removing it would let two processes lock two files of one name.
-        os.ftruncate(handle, 0)
+        try:
+            yield held
+        except _IN_ORDER:
+            held.end()
+            raise
+        held.end()
     finally:
         os.close(handle)
 
@@ -112,6 +141,14 @@ def _opened(path: Path, flags: int) -> int:
         return os.open(path, flags | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise StoreError(f"the lock {path} cannot be made: {error.strerror}") from error
+
+
+def _fallen(words: str, now: datetime) -> datetime | None:
+    """When the holder began that left these words; now if they do not say it, None if there are none."""
+    if not words.strip():
+        return None
+    said = _SINCE.search(words)
+    return datetime.strptime(said[1], "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC) if said else now
 
 
 def _words(since: datetime) -> str:

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from autopublish.errors import StoreError
+from autopublish.errors import StoreError, StoreLocked, StoreLost
 from autopublish.store._statements import Migration, statements
 
 #: How long a statement waits for another writer.
@@ -130,14 +130,14 @@ class Database:
         """The store's name still stands for the file that was opened.
 
         Raises:
-            StoreError: somebody deleted, moved or replaced it: what is written would be lost with it.
+            StoreLost: somebody deleted, moved or replaced it: what is written would be lost with it.
         """
         try:
             is_there = self._file is None or os.path.samestat(self._file, self.path.stat())
         except OSError:
             is_there = False
         if not is_there:
-            raise StoreError(
+            raise StoreLost(
                 f"the store {self.path} was deleted, moved or replaced while the program was at work: nothing more is "
                 "sent. Put it back, or start the program again, which then sends nothing before a person looked"
             )
@@ -199,6 +199,17 @@ class Database:
             return (str(cause),)
         return () if found == ["ok"] else tuple(line for text in found for line in text.splitlines())
 
+    def let_go(self) -> None:
+        """This thread's connection is closed, if it had one."""
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            return
+        self._local.connection = None
+        with self._lock:
+            if connection in self._opened:
+                self._opened.remove(connection)
+                connection.close()
+
     def close(self) -> None:
         """Close every thread's connection."""
         with self._lock:
@@ -212,14 +223,25 @@ class Database:
         try:
             yield
         except sqlite3.Error as error:
-            raise StoreError(self._explain(error)) from error
+            raise _KINDS.get(_code_of(error), StoreError)(self._explain(error)) from error
 
     def _explain(self, error: sqlite3.Error) -> str:
-        code = getattr(error, "sqlite_errorcode", None)
-        explain = _WORDS.get((code or 0) & 0xFF)
+        explain = _WORDS.get(_code_of(error))
         if explain is not None:
             return explain(self.path)
         return f"the store {self.path} cannot be used: {error}"
+
+
+_KINDS = {
+    sqlite3.SQLITE_BUSY: StoreLocked,
+    sqlite3.SQLITE_CORRUPT: StoreLost,
+    sqlite3.SQLITE_NOTADB: StoreLost,
+}
+
+
+def _code_of(error: sqlite3.Error) -> int:
+    """What SQLite itself says is wrong, without its finer distinctions; 0 where it was not asked."""
+    return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
 
 
 def _may_be_ours(connection: sqlite3.Connection) -> bool:

@@ -9,27 +9,34 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, fields, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from autopublish.alerts import safe_mode
 from autopublish.errors import ConfigError, Problem, StoreError, StoreTooNew
 from autopublish.models import (
     Account,
+    AccountState,
+    Alert,
+    AlertKind,
     Alias,
     Article,
     Attempt,
+    Cause,
     Delivery,
     Evidence,
     Feed,
     FeedSettings,
     Standing,
     State,
+    Stop,
 )
 from autopublish.redaction import redact
-from autopublish.store import _lock, _marker
+from autopublish.store import _alerts, _lock, _marker, _switch, _times
 from autopublish.store._codec import (
+    alert_of,
     article_of,
     article_values,
     attempt_end,
@@ -46,9 +53,11 @@ from autopublish.store._codec import (
     to_json,
 )
 from autopublish.store._marker import Marker
+from autopublish.store._measure import Measures, measure
 from autopublish.store._owners import Owner, own
 from autopublish.store._sqlite import Database, Row, Transaction
 from autopublish.store._statements import migrations, newest_version
+from autopublish.store._times import Times
 
 if TYPE_CHECKING:
     from autopublish.deliveries import Ruling, Settled
@@ -60,6 +69,8 @@ _numbers = itertools.count()
 MACHINE = "autopublish"
 #: A process that goes on for long counts a further generation so often, before it writes what may lead to a post.
 GENERATION_SECONDS = 60.0
+#: Starts that count towards a crash loop lie no further apart.
+CRASHES_WITHIN = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +100,8 @@ class Known:
     traced: Callable[[str], Sequence[Article]] = lambda _trace: ()
     #: The store was put back from a copy, and what the feed shows may have been posted since that was made.
     is_restored: bool = False
+    #: The stops of categories.
+    stops: Sequence[Stop] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +118,21 @@ class Decision:
     changes: tuple[tuple[Delivery, Delivery], ...] = ()
     #: Ids of new or changed articles with the traces that they leave.
     traces: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    #: What a person must hear of the poll beside what its feed is now.
+    notices: tuple[Cause, ...] = ()
+
+
+#: More are not counted.
+_MOST_FALLS = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """The start of a process that holds one of the store's locks."""
+
+    #: How many of those before began of late and did not end in order; 0 if the last one did.
+    falls: int
+    hold: _lock.Hold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +193,8 @@ def _make_folder(path: Path) -> None:
 
 
 def _migrate(database: Database, *, read_only: bool) -> None:
+    # Before its version: another process may be making the store at this moment.
+    had_tables = not database.is_empty()
     version, newest = database.version(), newest_version()
     if version > newest:
         raise StoreTooNew(
@@ -174,7 +204,7 @@ def _migrate(database: Database, *, read_only: bool) -> None:
     if version == newest:
         _check_form(database)
         return
-    if version == 0 and not database.is_empty():
+    if version == 0 and had_tables:
         raise StoreError(f"{database.path} is a database of another program: check `store:` in the configuration")
     if read_only:
         raise StoreError(f"the store {database.path} has an older form: `autopublish run` brings it up to date")
@@ -235,24 +265,35 @@ class Store:
         self._database.close()
 
     @contextmanager
-    def only_run(self, now: datetime) -> Iterator[None]:
+    def only_run(self, now: datetime) -> Iterator[Start]:
         """Hold the lock of the one run that may work on this store.
 
         Raises:
             StoreBusy: another run holds it.
         """
-        with _lock.hold(self.folder, now):
-            yield
+        with _lock.hold(self.folder, now) as held:
+            yield Start(falls=self._count_falls(held.fallen, now), hold=held)
 
     @contextmanager
-    def only_daemon(self, now: datetime) -> Iterator[None]:
+    def only_daemon(self, now: datetime) -> Iterator[Start]:
         """Hold the lock of the one daemon that may work on this store.
 
         Raises:
             StoreBusy: another daemon holds it.
         """
-        with _lock.hold(self.folder, now, name="daemon", busy="another daemon is at work"):
-            yield
+        with _lock.hold(self.folder, now, name="daemon", busy="another daemon is at work") as held:
+            yield Start(falls=self._count_falls(held.fallen, now), hold=held)
+
+    def _count_falls(self, fallen: datetime | None, now: datetime) -> int:
+        """How many processes of late did not end in order; 0, and nothing is written, if the one before did."""
+        if fallen is None:
+            return 0
+        with self._database.write() as tx:
+            row = tx.row("meta_get", name="falls")
+            known = [datetime.fromisoformat(one) for one in json.loads(row["value"])] if row else []
+            late = [time for time in (*known, fallen) if abs(now - time) <= CRASHES_WITHIN][-_MOST_FALLS:]
+            tx.run("meta_set", name="falls", value=json.dumps([time.isoformat() for time in late]))
+        return len(late)
 
     def own(self, kind: str, now: datetime) -> AbstractContextManager[Owner]:
         """A process of this kind, as `run`, works on the store: it may take leases on feeds and accounts."""
@@ -269,7 +310,9 @@ class Store:
         instance = _marker.instance_id()
         with self._database.read() as tx:
             notes = _care_notes(tx)
-        if _marker.doubt(_marker.read(self.folder), _stored(notes), instance) is not None or "restored" in notes:
+        if _marker.doubt(_marker.read(self.folder), _stored(notes), instance) is not None:
+            return False
+        if "restored" in notes or "crashed" in notes:
             return False
         if _stored(notes) is None:
             self._begin_marker(instance)
@@ -293,11 +336,12 @@ class Store:
             notes, marker, instance = _care_notes(tx), _marker.read(self.folder), _marker.instance_id()
             stored = _stored(notes)
             found = why or _marker.doubt(marker, stored, instance)
-            if words := found or notes.get("restored"):
+            if words := found or notes.get("restored") or notes.get("crashed"):
                 for standing in _standings(tx).values():
                     _save_standing(tx, standing, stopped(standing, words), MACHINE, now)
             if found is None:
                 return None
+            _alerts.found(tx, safe_mode(found), now)
             for was in [delivery_of(row) for row in tx.rows("deliveries_going")]:
                 if (row := doubted(was, now)) is not None:
                     _change(tx, was, row, actor=MACHINE, why=found, now=now)
@@ -325,6 +369,7 @@ class Store:
     ) -> tuple[tuple[Delivery, ...], tuple[str, ...]]:
         """A person takes it on that the store may not know what was posted last: accounts are as `started` makes them.
 
+        Nothing stops everything any more, either. Stops of categories stay.
         Gives what was held for that and goes on, as `released` makes it (None: it stays held), and the names of the
         feeds that were not read since: what their next poll finds is held, too.
         """
@@ -337,8 +382,86 @@ class Store:
             gone = [row for was, row in moved if _change(tx, was, row, actor=actor, why="go", now=now)]
             unread = [row for row in tx.rows("feeds_all") if _is_restored(tx, row, anyhow=True)]
             tx.run("meta_set", name="restored_feeds", value=json.dumps([row["id"] for row in unread]))
-            tx.run("meta_forget", name="restored")
+            for name in ("restored", "crashed", "falls"):
+                tx.run("meta_forget", name=name)
+            if (stop := _switch.everything(tx)) is not None:
+                _switch.end(tx, stop)
+                _write_event(tx, _switched(stop, "goes on", actor, None, now))
+            tx.run("alerts_clear_kind", kind=AlertKind.SAFE_MODE.value, subject="", now=micros(now))
         return tuple(gone), tuple(row["name"] for row in unread if row["name"])
+
+    def demand_in_place(self) -> None:
+        """The store is still the file that was opened.
+
+        Raises:
+            StoreLost: somebody deleted, moved or replaced it.
+        """
+        self._database.demand_in_place()
+
+    # --- the program that falls, the clock that is wrong -------------------------------------------------------------
+
+    def stop_all(
+        self, why: str, now: datetime, *, stopped: Callable[[Standing, str], Standing], note: str | None = None
+    ) -> tuple[str, ...]:
+        """Accounts are as `stopped` makes them, and a person hears of it; gives the names of those that changed.
+
+        With a `note`, it holds the reason until `trust`, and what is stopped by it is not started by anything else.
+        """
+        with self._database.write() as tx:
+            moved = [(was, stopped(was, why)) for was in _standings(tx).values()]
+            changed = [(was, standing) for was, standing in moved if standing != was]
+            for was, standing in changed:
+                _save_standing(tx, was, standing, MACHINE, now)
+            if changed or note:
+                _alerts.found(tx, safe_mode(why), now)
+                _write_event(tx, _event("store", str(self.path), "SAFE_MODE", why, now))
+            if note:
+                tx.run("meta_set", name=note, value=why)
+        return tuple(was.account for was, _ in changed)
+
+    def start_some(self, now: datetime, *, started: Callable[[Standing, datetime], Standing]) -> tuple[str, ...]:
+        """Accounts are as `started` makes them; gives the names of those that changed.
+
+        Once none is in SAFE_MODE, nobody needs to hear of it any more.
+        """
+        with self._database.write() as tx:
+            changed = []
+            for was in _standings(tx).values():
+                if (standing := started(was, now)) != was:
+                    _save_standing(tx, was, standing, MACHINE, now)
+                    changed.append(was.account)
+            if changed and not any(one.state is AccountState.SAFE_MODE for one in _standings(tx).values()):
+                tx.run("alerts_clear_kind", kind=AlertKind.SAFE_MODE.value, subject="", now=micros(now))
+        return tuple(changed)
+
+    def times(self, account: str | None = None) -> Times:
+        """What the store knows of the clock, with what an account was asked for, if one is named."""
+        with self._database.read() as tx:
+            return _times.times(tx, account)
+
+    def noted_ahead(self) -> datetime | None:
+        """The latest time that was kept because it lay ahead; None: none was."""
+        return _times.time_in(self.note(_times.LATEST))
+
+    def keep_latest(self, latest: datetime) -> None:
+        """Keep that the store has seen a time, however the marks of it are written over."""
+        self.keep_note(_times.LATEST, latest.isoformat())
+
+    def accept_clock(self) -> None:
+        """A person takes the clock for right, whatever servers say."""
+        self.keep_note(_times.ACCEPTED, "yes")
+
+    def forget_accepted(self) -> None:
+        """Servers agree with the clock again: what a person said of it is over."""
+        with self._database.write() as tx:
+            tx.run("meta_forget", name=_times.ACCEPTED)
+
+    def set_right(self, now: datetime, *, righted: Callable[[Delivery, datetime], Delivery]) -> None:
+        """No time in the store lies ahead of a clock that is right; what may go by itself is as `righted` makes it."""
+        with self._database.write() as tx:
+            for was, row in _times.set_right(tx, now, righted):
+                _change(tx, was, row, actor=MACHINE, why="written by a clock that was wrong", now=now)
+            _write_event(tx, _event("store", str(self.path), "set right", "times that lay ahead of the clock", now))
 
     def problems(self) -> tuple[str, ...]:
         """What is wrong with the file by a quick look at all of it; empty if it is sound."""
@@ -349,18 +472,33 @@ class Store:
         with self._database.read() as tx:
             return {name: dict(tx.rows(name)[0]) for name in statements}
 
+    def measure(self) -> Measures:
+        """Counts and times of all tables at one moment."""
+        with self._database.read() as tx:
+            return measure(tx)
+
+    def let_go(self) -> None:
+        """This thread holds no connection any more; a thread that is at its end calls it."""
+        self._database.let_go()
+
     def slim(self, before: datetime, budget_seconds: float) -> int:
-        """What was over before a time holds no bodies any more; gives how many rows were slimmed in the time given."""
+        """What was over before a time holds no bodies any more; gives how many rows were slimmed in the time given.
+
+        Alerts that ended before it are gone.
+        """
         from autopublish.store._slim import slim
 
+        with self._database.write() as tx:
+            tx.run("alerts_forget", before=micros(before))
         return slim(self._database, before, budget_seconds)
 
     def _begin_marker(self, instance: str) -> None:
         first = Marker(generation=1, instance=instance, is_ahead=True)
-        _marker.write(self.folder, first)
         with self._database.write() as tx:
-            if _stored(_care_notes(tx)) is None:
-                _keep_stored(tx, first)
+            if _stored(_care_notes(tx)) is not None:
+                return  # another process began meanwhile, and may have gone on
+            _marker.write(self.folder, first)
+            _keep_stored(tx, first)
         self._confirm(first)
 
     def _keep_step(self) -> None:
@@ -387,8 +525,10 @@ class Store:
 
     def _confirm(self, ahead: Marker) -> None:
         """The store has taken over what the marker said; another process may have gone on since."""
-        if _marker.read(self.folder) == ahead:
-            _marker.write(self.folder, replace(ahead, is_ahead=False))
+        # Nobody else may write it between our look and our word: the store would be newer than its marker.
+        with self._database.write():
+            if _marker.read(self.folder) == ahead:
+                _marker.write(self.folder, replace(ahead, is_ahead=False))
 
     # --- configuration -----------------------------------------------------------------------------------------------
 
@@ -427,6 +567,8 @@ class Store:
                 _change(tx, was, after, actor=MACHINE, why=None, now=now)
                 told.append(_event("delivery", was.id, after.state.value, words, now))
             tx.run("meta_set", name="config", value=digest)
+            tx.run("alerts_clear_accounts", now=micros(now))
+            tx.run("alerts_clear_feeds", now=micros(now))
         return tuple(told)
 
     # --- feeds -------------------------------------------------------------------------------------------------------
@@ -461,11 +603,13 @@ class Store:
             rows = tx.rows("hosts_waiting", now=micros(now))
         return {row["host"]: until for row in rows if (until := time_of(row["not_before"])) is not None}
 
-    def save_feeds(self, feeds: Iterable[Feed]) -> None:
-        """Write what polls without news left, in one transaction."""
+    def save_feeds(self, feeds: Iterable[Feed], notices: Iterable[Cause] = ()) -> None:
+        """Write what polls without news left, and what there is to tell of them, in one transaction."""
+        feeds = tuple(feeds)
         with self._database.write() as tx:
             for feed in feeds:
                 tx.run("feed_polled", **feed_values(feed))
+            _alerts.feeds_polled(tx, feeds, notices)
 
     def host_told_to_wait(self, host: str, until: datetime) -> None:
         """No feed on this host is asked before `until`."""
@@ -492,6 +636,7 @@ class Store:
                 deliveries=lambda article: _deliveries_of(tx, article),
                 traced=lambda trace: _traced(tx, trace, names),
                 is_restored=_is_restored(tx, row),
+                stops=_switch.categories(tx),
             )
             decision = decide(known)
             if decision is None:
@@ -499,9 +644,11 @@ class Store:
             _save_articles(tx, decision, names)
             for delivery in decision.deliveries:
                 tx.run("delivery_add", **delivery_values(delivery))
+                _alerts.delivery_changed(tx, None, delivery, delivery.changed)
             for was, row_now in decision.changes:
                 _change(tx, was, row_now, actor=MACHINE, why="routed again", now=row_now.changed)
             tx.run("feed_polled", **feed_values(decision.feed))
+            _alerts.feeds_polled(tx, (decision.feed,), decision.notices)
         return decision
 
     # --- articles ----------------------------------------------------------------------------------------------------
@@ -578,6 +725,79 @@ class Store:
             for before, after in ruling.changes:
                 _change(tx, before, after, actor=actor, why=ruling.why, now=now)
         return ruling.standing
+
+    # --- the big switch ----------------------------------------------------------------------------------------------
+
+    def stop(self) -> Stop | None:
+        """The stop of everything; None: there is none."""
+        with self._database.read() as tx:
+            return _switch.everything(tx)
+
+    def stopped_categories(self) -> tuple[Stop, ...]:
+        """The stops of categories, the oldest first."""
+        with self._database.read() as tx:
+            return _switch.categories(tx)
+
+    def stop_everything(self, stop: Stop) -> Stop | None:
+        """Nothing is sent on any account until `trust`; gives the earlier stop if there was one, which stays."""
+        self._keep_step()
+        with self._database.write() as tx:
+            if (there := _switch.everything(tx)) is not None:
+                return there
+            _switch.add(tx, stop)
+            _write_event(tx, _switched(stop, "stopped", stop.who, stop.why, stop.since))
+        return None
+
+    def stop_category(
+        self, stop: Stop, key: str, *, held: Callable[[Delivery, Article], Delivery | None]
+    ) -> tuple[Stop | None, tuple[Delivery, ...]]:
+        """The category is stopped, and what waits is as `held` makes it (None: as it is).
+
+        `key` is what the category is known by. Gives the earlier stop if there was one, which stays as it is, and what
+        is held now.
+        """
+        self._keep_step()
+        with self._database.write() as tx:
+            if (there := _switch.category(tx, key)) is not None:
+                return there, ()
+            _switch.add(tx, stop, key)
+            _write_event(tx, _switched(stop, "stopped", stop.who, stop.why, stop.since))
+            article = _Articles(tx)
+            changes = [(was, row) for was in _switch.going(tx) if (row := held(was, article(was.article))) is not None]
+            why = f" ({stop.why})" if stop.why else ""
+            for was, row in changes:
+                _change(tx, was, row, actor=stop.who, why=f"{row.reason}{why}", now=stop.since)
+        return None, tuple(row for _, row in changes)
+
+    def go_category(
+        self,
+        key: str,
+        *,
+        reason: Callable[[Stop], str],
+        released: Callable[[Delivery, Article, Sequence[Stop], Standing | None], Delivery],
+        actor: str,
+        now: datetime,
+    ) -> tuple[Stop | None, tuple[Delivery, ...]]:
+        """The category is not stopped any more; what was held for `reason` of its stop is as `released` makes it.
+
+        That is given the stops that are left, and the account as it stands (None: it is not configured). Gives the stop
+        that was there, if there was one, and what was held for it, as it is now.
+        """
+        self._keep_step()
+        with self._database.write() as tx:
+            stop = _switch.category(tx, key)
+            if stop is None:
+                return None, ()
+            _switch.end(tx, stop, key)
+            _write_event(tx, _switched(stop, "goes on", actor, None, now))
+            left, article, standings = _switch.categories(tx), _Articles(tx), _standings(tx)
+            changes = [
+                (was, released(was, article(was.article), left, standings.get(was.account)))
+                for was in _switch.held_for(tx, reason(stop))
+            ]
+            for was, row in changes:
+                _change(tx, was, row, actor=actor, why=row.reason or "go", now=now)
+        return stop, tuple(row for _, row in changes)
 
     # --- deliveries --------------------------------------------------------------------------------------------------
 
@@ -686,6 +906,12 @@ class Store:
             rows = tx.rows("attempts_counted", account=account, since=micros(since))
         return tuple(start for row in rows if (start := time_of(row["started"])) is not None)
 
+    def paid(self, account: str, since: datetime) -> tuple[tuple[datetime, int], ...]:
+        """When the attempts began, after `since`, that count and cost something, and their millionths of a dollar."""
+        with self._database.read() as tx:
+            rows = tx.rows("attempts_paid", account=account, since=micros(since))
+        return tuple((start, row["microdollars"]) for row in rows if (start := time_of(row["started"])) is not None)
+
     def change(self, was: Delivery, delivery: Delivery, *, actor: str = MACHINE, why: str | None = None) -> bool:
         """Write a delivery as it stands now; False if somebody else changed it meanwhile, and nothing is written."""
         return bool(self.change_all(((was, delivery),), actor=actor, why=why))
@@ -698,14 +924,27 @@ class Store:
         with self._database.write() as tx:
             return tuple(row for was, row in changes if _change(tx, was, row, actor=actor, why=why, now=row.changed))
 
+    def add_again(self, first: Delivery, row: Delivery, *, actor: str) -> bool:
+        """Add a further delivery of what is posted; False, and nothing is written, if somebody else just did."""
+        self._keep_step()
+        with self._database.write() as tx:
+            if tx.row("delivery_by_id", id=row.id) is not None:
+                return False
+            tx.run("delivery_add", **delivery_values(row))
+            for key, what in ((first.id, f"wanted again: {row.id[:8]}"), (row.id, row.state.value)):
+                _write_event(tx, replace(_event("delivery", key, what, row.reason, row.created), actor=actor))
+        return True
+
     def intend(self, was: Delivery, delivery: Delivery, attempt: Attempt, *, fingerprint: str | None = None) -> bool:
         """Make the intent to call durable: SENDING with its frozen attempt.
 
-        False, and nothing is written, if the delivery was changed meanwhile, its account may not send, or was confirmed
-        with other credentials than those of `fingerprint` (None: any).
+        False, and nothing is written, if the delivery was changed meanwhile, everything is stopped, its account may not
+        send, or was confirmed with other credentials than those of `fingerprint` (None: any).
         """
         self._keep_step()
         with self._database.write() as tx:
+            if _switch.everything(tx) is not None:
+                return False
             row = tx.row("account_by_name", name=was.account)
             if row is None or row["state"] != "ACTIVE" or fingerprint not in (None, row["fingerprint"]):
                 return False
@@ -733,6 +972,42 @@ class Store:
                 return row
             return there
 
+    # --- alerts ------------------------------------------------------------------------------------------------------
+
+    def alerts(self) -> tuple[Alert, ...]:
+        """What was found that a person must hear of, and of which not all is told, the oldest first."""
+        with self._database.read() as tx:
+            return tuple(alert_of(row) for row in tx.rows("alerts_live"))
+
+    def has_urgent(self) -> bool:
+        """Whether something was found that a person must hear of at once, and has not."""
+        with self._database.read() as tx:
+            return tx.row("alerts_urgent") is not None
+
+    def find(self, cause: Cause, now: datetime) -> None:
+        """There is an alert of a cause that no other verb of the store finds."""
+        with self._database.write() as tx:
+            _alerts.found(tx, cause, now)
+
+    def clear(self, kind: AlertKind, subject: str, now: datetime) -> None:
+        """There is no such cause any more, whatever its detail was."""
+        with self._database.write() as tx:
+            tx.run("alerts_clear_kind", kind=kind.value, subject=subject, now=micros(now))
+
+    def keep_told(self, told: Iterable[tuple[Alert, bool]], now: datetime) -> None:
+        """These alerts were told at their `told`; with True they have ended, unless their cause came back meanwhile."""
+        with self._database.write() as tx:
+            for alert, has_ended in told:
+                tx.run("alert_told", id=alert.id, told=micros(alert.told), tellings=alert.tellings)
+                if has_ended:
+                    tx.run("alert_end", id=alert.id, ended=micros(now), was_over=int(alert.over is not None))
+                    tx.run("alert_back", id=alert.id)
+
+    def look_for_silence(self, now: datetime) -> None:
+        """There is an alert of each feed and account that is silent against its own habit, and of no other."""
+        with self._database.write() as tx:
+            _alerts.silence(tx, now)
+
     # --- history -----------------------------------------------------------------------------------------------------
 
     def events(self, subject_id: str) -> tuple[Event, ...]:
@@ -758,6 +1033,10 @@ class Store:
 
 def _event(subject: str, subject_id: str, what: str, why: str | None, now: datetime) -> Event:
     return Event(at=now, subject=subject, subject_id=subject_id, actor=MACHINE, what=what, why=why)
+
+
+def _switched(stop: Stop, what: str, actor: str, why: str | None, now: datetime) -> Event:
+    return Event(at=now, subject="switch", subject_id=stop.category or "everything", actor=actor, what=what, why=why)
 
 
 def _write_event(tx: Transaction, event: Event) -> None:
@@ -796,6 +1075,23 @@ class _Names:
             row = self._tx.row("feed_by_name", name=name)
             self._by_name[name] = row["id"] if row else name
         return self._by_name[name]
+
+
+class _Articles:
+    """Articles by id, each read once."""
+
+    def __init__(self, tx: Transaction) -> None:
+        self._tx = tx
+        self._names = _Names(tx)
+        self._known: dict[str, Article] = {}
+
+    def __call__(self, key: str) -> Article:
+        if key not in self._known:
+            row = self._tx.row("article_by_id", id=key)
+            if row is None:
+                raise StoreError(f"the article {key} is not in the store")
+            self._known[key] = article_of(row, self._names.name)
+        return self._known[key]
 
 
 def _care_notes(tx: Transaction) -> dict[str, str]:
@@ -878,7 +1174,7 @@ def _bind(tx: Transaction, article: Article, aliases: Iterable[Alias]) -> None:
 
 
 #: What belongs to an account's state: whoever changes that decides these, too.
-_OF_STATE = frozenset(("state", "reason", "active_since", "probe_at", "probes"))
+_OF_STATE = frozenset(("state", "reason", "active_since", "refusals", "probe_at", "probes"))
 
 
 def _save_standing(
@@ -890,6 +1186,7 @@ def _save_standing(
     there = standing_of(row) if row is not None else was
     standing = _merged(was, standing, there)
     tx.run("account_change", **standing_values(standing))
+    _alerts.account_changed(tx, there, standing, now)
     if standing.state is not there.state:
         event = _event("account", standing.account, f"{there.state} -> {standing.state}", why or standing.reason, now)
         _write_event(tx, replace(event, actor=actor))
@@ -911,6 +1208,7 @@ def _change(tx: Transaction, was: Delivery, row: Delivery, *, actor: str, why: s
     values = delivery_values(row)
     if tx.row("delivery_change", **values, was_changed=micros(was.changed), was_state=was.state.value) is None:
         return False
+    _alerts.delivery_changed(tx, was, row, now)
     if row.state is not was.state:
         event = _event("delivery", row.id, f"{was.state} -> {row.state}", why or row.reason, now)
         _write_event(tx, replace(event, actor=actor))

@@ -21,13 +21,13 @@ ON CONFLICT (name) DO UPDATE SET configured = 1, position = excluded.position;
 -- name: account_change
 -- What is known of an account now.
 UPDATE accounts SET state = :state, reason = :reason, active_since = :active_since, not_before = :not_before,
-    failures = :failures, identity = :identity, fingerprint = :fingerprint, probe_at = :probe_at, probes = :probes
+    failures = :failures, refusals = :refusals, identity = :identity, fingerprint = :fingerprint, probe_at = :probe_at, probes = :probes
 WHERE name = :name;
 
 -- name: account_renew
 -- The name stands for an account on another platform now: nothing that was known of the old one holds.
 UPDATE accounts SET platform = :platform, created = :now, state = 'ACTIVE', reason = NULL, active_since = :now,
-    not_before = NULL, failures = 0, identity = NULL, fingerprint = NULL, probe_at = NULL, probes = 0
+    not_before = NULL, failures = 0, refusals = 0, identity = NULL, fingerprint = NULL, probe_at = NULL, probes = 0
 WHERE name = :name;
 
 -- name: deliveries_orphaned

@@ -9,11 +9,11 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from autopublish.disk import sync_names
-from autopublish.errors import StoreBusy, StoreError
+from autopublish.errors import StoreBusy, StoreError, StoreLost
 from autopublish.models import Delivery, Standing
 from autopublish.store import _copies, _lock
 from autopublish.store._sqlite import Database
@@ -35,10 +35,10 @@ def check_daily(store: Store, now: datetime) -> None:
     """The store was found sound today.
 
     Raises:
-        StoreError: it is damaged; names the newest copy.
+        StoreLost: it is damaged; names the newest copy.
     """
     if found := store.problems():
-        raise StoreError(damaged(store.path, found[0]))
+        raise StoreLost(damaged(store.path, found[0]))
     store.keep_note(CHECKED, day_of(now))
 
 
@@ -65,15 +65,35 @@ def keep_daily(store: Store, now: datetime) -> str | None:
     day = day_of(now)
     try:
         target = _copies.daily(store.folder, now.date())
-        if not target.exists():
-            _copies.copy(store.path, target)
+        _copy_once(store.path, target)
         store.keep_note(COPIED, day)
         _copies.forget_old(store.folder)
     except (StoreError, OSError) as error:
         return _told_once(store, day, f"today's copy of the store was not kept: {error}")
     with suppress(StoreError):  # tomorrow is early enough
+        _lock.living(store.folder)  # those who look remove the files of the dead
         store.slim(now - BODIES, SLIM_SECONDS)
     return None
+
+
+def _copy_once(path: Path, target: Path) -> None:
+    """The copy is there, made by us or by a process beside us."""
+    if target.exists():
+        return
+    try:
+        _copies.copy(path, target)
+    except StoreError:
+        if not target.exists():
+            raise
+
+
+def newest_copy(folder: Path) -> datetime | None:
+    """When the newest daily copy in the store's folder was made; None: there is none."""
+    copies = _copies.kept(folder)
+    try:
+        return datetime.fromtimestamp(copies[-1].stat().st_mtime, UTC) if copies else None
+    except OSError:
+        return None
 
 
 def _told_once(store: Store, day: str, words: str) -> str | None:

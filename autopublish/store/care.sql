@@ -2,15 +2,17 @@
 
 -- name: meta_care
 -- What tells how far the store has come, and whether it was put back from a copy.
-SELECT name, value FROM meta WHERE name IN ('generation', 'instance', 'restored', 'restored_at', 'restored_feeds');
+SELECT name, value FROM meta WHERE name IN
+    ('generation', 'instance', 'restored', 'restored_at', 'restored_feeds', 'crashed', 'clock_latest');
 
 -- name: meta_forget
 -- What the store keeps of itself no longer.
 DELETE FROM meta WHERE name = :name;
 
 -- name: deliveries_going
--- Everything that would go by itself, or once a link answers again.
-SELECT * FROM deliveries WHERE state = 'READY' OR (state = 'HELD' AND reason = 'dead link');
+-- Everything that would go by itself, or once a link answers again or a category is not stopped any more.
+SELECT * FROM deliveries
+WHERE state = 'READY' OR (state = 'HELD' AND (reason = 'dead link' OR reason LIKE 'stopped: %'));
 
 -- name: deliveries_restored
 -- What was held because the store may not know what was posted last.

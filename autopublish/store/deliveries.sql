@@ -88,9 +88,9 @@ SELECT DISTINCT article FROM deliveries WHERE state IN ('HELD', 'READY', 'SENDIN
 -- name: attempt_add
 -- The intent to make one call.
 INSERT INTO attempts (id, delivery, account, key, generation, post, stage, started, deadline, key_since, finished,
-    outcome, evidence, counted, resend)
+    outcome, evidence, counted, resend, microdollars)
 VALUES (:id, :delivery, :account, :key, :generation, :post, :stage, :started, :deadline, :key_since, :finished,
-    :outcome, :evidence, :counted, :resend);
+    :outcome, :evidence, :counted, :resend, :microdollars);
 
 -- name: attempt_end
 -- How a call ended.
@@ -111,3 +111,8 @@ SELECT * FROM attempts WHERE delivery = :delivery AND outcome = 'open' ORDER BY 
 -- name: attempts_counted
 -- When the attempts began that count in the account's rate windows.
 SELECT started FROM attempts WHERE account = :account AND started > :since AND counted = 1;
+
+-- name: attempts_paid
+-- When the attempts began that cost something and count in the account's budgets, and what each cost.
+SELECT started, microdollars FROM attempts
+WHERE account = :account AND started > :since AND counted = 1 AND microdollars > 0;

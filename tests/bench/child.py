@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import concurrent.futures.thread  # noqa: F401
 import multiprocessing
+from collections.abc import Callable
+from contextlib import closing
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
@@ -16,7 +18,7 @@ import autopublish.feeds.xmlfeed
 import autopublish.pipeline._drain  # noqa: F401
 from autopublish.net import Client
 from autopublish.posts import check_template
-from autopublish.store import _store
+from autopublish.store import Store, _store, open_store
 from tests.bench import runner
 from tests.bench.points import PointedDatabase, PointedHttp, Points
 from tests.bench.runner import Setup
@@ -42,6 +44,13 @@ def start(setup: Setup, log: Path, *, die_at: int | None = None) -> ForkServerPr
     return process
 
 
+def start_work(path: Path, work: Callable[[Store], object], log: Path, *, die_at: int) -> ForkServerProcess:
+    """A process that does this work on the store at `path`, or dies at the point of this number."""
+    process = _CONTEXT.Process(target=_work, args=(path, work, log, die_at))
+    process.start()
+    return process
+
+
 def end_of(process: ForkServerProcess) -> int:
     """How the process ended: 0, or the negative number of the signal that killed it."""
     process.join(PATIENCE_SECONDS)
@@ -54,10 +63,22 @@ def end_of(process: ForkServerProcess) -> int:
     return code
 
 
-def _run_until_quiet(setup: Setup, log: Path, die_at: int | None) -> None:
+def _pointed(log: Path, die_at: int | None) -> Points:
+    """The points of this process, which every store that it opens passes from now on."""
     points = Points(log, die_at=die_at)
     PointedDatabase.points = points
     _store.Database = PointedDatabase  # type: ignore[attr-defined] # its driver, in this process alone
+    return points
+
+
+def _work(path: Path, work: Callable[[Store], object], log: Path, die_at: int) -> None:
+    _pointed(log, die_at)
+    with closing(open_store(f"sqlite:///{path}")) as store:
+        work(store)
+
+
+def _run_until_quiet(setup: Setup, log: Path, die_at: int | None) -> None:
+    points = _pointed(log, die_at)
 
     def http(client: Client) -> PointedHttp:
         return PointedHttp(client, points)

@@ -17,6 +17,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from email.utils import format_datetime
 from enum import StrEnum
 from types import TracebackType
 from typing import Any, Self
@@ -172,6 +173,8 @@ class Network:
         self.asked: list[Asked] = []
         #: Called, outside of our lock, once a post was made and before the answer goes out.
         self.after_publish: Callable[[], None] = lambda: None
+        #: What the Date of its answers says; None: they have none.
+        self.date: Callable[[], datetime] | None = None
 
     def __enter__(self) -> Self:
         self._wire.__enter__()
@@ -311,7 +314,8 @@ class Network:
         if step.say is Say.RESET:
             peer.reset()
             return False
-        peer.write(answer(reply.status, reply.body, {"Content-Type": "application/json", **reply.headers}))
+        dated = {"Date": format_datetime(self.date(), usegmt=True)} if self.date is not None else {}
+        peer.write(answer(reply.status, reply.body, {"Content-Type": "application/json", **dated, **reply.headers}))
         return True
 
     def _reply(self, account: str, call: Call, headers: Mapping[str, str], body: bytes, step: Step) -> _Reply:

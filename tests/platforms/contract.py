@@ -50,3 +50,7 @@ class Contract:
     bench: Callable[[Path], AbstractContextManager[Bench]]
     #: What a failing server makes `publish` raise, by the failure's name.
     failures: Mapping[str, type[DeliveryError]] = field(default_factory=dict)
+    #: False: its network knows our key, and shows nobody what was posted.
+    shows_posts: bool = True
+    #: True: a post is made of what `stage` prepared, and of nothing else.
+    needs_stage: bool = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import hashlib
 import json
 import re
@@ -30,6 +31,7 @@ from autopublish.errors import (
 from autopublish.models import Identity, Picture, Post, Receipt, Span, SpanKind, Stage
 from autopublish.platforms._http import Http
 from autopublish.platforms.bluesky import Bluesky, key_time, make_record, record_key
+from autopublish.redaction import MARK, redact
 from tests.platforms.contract import Bench, Contract, Network
 from tests.servers.pds import FakePds, Fault, Made, Then
 
@@ -211,6 +213,15 @@ def test_an_identifier_is_read_as_meant(written: str, meant: str) -> None:
 def test_what_is_no_handle_is_refused_at_once(written: str) -> None:
     with pytest.raises(ValidationError, match="expected a handle"):
         Bluesky.Settings.model_validate({"identifier": written, "app_password": "x"})
+
+
+def test_the_tokens_of_a_login_are_known_as_secrets_as_long_as_it_lasts(bluesky: Bluesky) -> None:
+    tokens = [f"{kind}.0.{'s' * 40}" for kind in ("access", "refresh")]
+    bluesky.whoami()
+    assert [redact(f"<{token}>") for token in tokens] == [f"<{MARK}>"] * 2
+    bluesky._session = None
+    gc.collect()
+    assert [redact(token) for token in tokens] == tokens
 
 
 def test_whoami_names_the_did_and_the_handle(bluesky: Bluesky) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from autopublish.config import load as load_config
+from autopublish.errors import ConfigError
 from autopublish.platforms import _class_in, available, load
 
 OUTSIDE = """
@@ -24,12 +26,13 @@ class Gazette(Platform):
 def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """An installed package that names two platforms, one of which is none."""
     (tmp_path / "gazette_platform.py").write_text(OUTSIDE)
+    (tmp_path / "broken_platform.py").write_text("1 / 0")
     info = tmp_path / "gazette-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: gazette\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(
         "[autopublish.platforms]\ngazette = gazette_platform:Gazette\nwrong = pathlib:Path\n"
-        "bluesky = gazette_platform:Gazette\n"
+        "bluesky = gazette_platform:Gazette\nbroken = broken_platform:Broken\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     invalidate_caches()
@@ -87,3 +90,15 @@ def test_our_own_module_wins_over_an_entry_point_of_its_name(outside: str) -> No
 def test_an_entry_point_that_names_no_platform_is_refused(outside: str) -> None:
     with pytest.raises(LookupError, match="wrong"):
         load("wrong")
+
+
+def test_a_package_that_fails_while_it_is_loaded_is_a_fault_of_the_line_that_names_it(
+    outside: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "autopublish.yaml"
+    file.write_text("feeds:\n  news:\n    url: https://n.example/\naccounts:\n  a:\n    platform: broken\n")
+    with pytest.raises(ConfigError) as raised:
+        load_config(file)
+    (problem,) = raised.value.problems
+    assert (problem.line, problem.key) == (6, "accounts.a.platform")
+    assert "does not load: broken_platform:Broken failed with ZeroDivisionError" in problem.message

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from autopublish import net
 from autopublish.errors import (
     AlreadyPosted,
+    ComposeError,
     DeliveryError,
     MediaRejected,
     NotReady,
@@ -562,6 +563,44 @@ def test_a_post_with_any_link_fits_and_is_found_again(server: FakeMastodon, clie
     assert look(platform, post) is None
     receipt = published(platform, post)
     assert look(platform, post) == receipt.remote_id
+
+
+def test_a_content_warning_that_leaves_no_room_is_named_where_the_post_does_not_fit(
+    server: FakeMastodon, client: net.Client
+) -> None:
+    platform = adapter(server, client, content_warning="P" * 600)
+    platform.learn_limits()
+    account = Account(name="m", platform="mastodon", template="{{ title }} {{ link }}")
+    with pytest.raises(ComposeError, match="takes 0, since `content_warning` takes 600 of 500"):
+        compose(article(), account, platform.limits, picture=None, now=CREATED)
+
+
+@pytest.mark.parametrize(
+    ("scopes", "missing"),
+    [
+        pytest.param({"read", "write", "follow"}, (), id="all"),
+        pytest.param({"read:accounts", "read:statuses", "write:media", "write:statuses"}, (), id="each by name"),
+        pytest.param({"write:statuses", "read:accounts"}, ("write:media", "read:statuses"), id="two"),
+        pytest.param({"read"}, ("write:statuses", "write:media"), id="only to read"),
+    ],
+)
+def test_the_scopes_that_a_token_lacks_are_named(
+    mastodon: Mastodon, server: FakeMastodon, scopes: set[str], missing: tuple[str, ...]
+) -> None:
+    server.scopes = frozenset(scopes)
+    found = mastodon.permissions()
+    assert found is not None
+    assert tuple(one.partition(" (")[0] for one in found) == missing
+
+
+@pytest.mark.parametrize("status", [None, 401, 403, 404], ids=["older", "refused", "needs a scope", "no such call"])
+def test_a_server_that_names_no_scopes_leaves_them_open(
+    mastodon: Mastodon, server: FakeMastodon, status: int | None
+) -> None:
+    server.names_scopes = False
+    if status is not None:
+        server.script("application", refusal(status, "no"))
+    assert mastodon.permissions() is None
 
 
 WORDS = "Jembatan Mahakam dibuka kembali 👨‍👩‍👧‍👦 setelah perbaikan क्षेत्र "

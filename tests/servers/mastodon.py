@@ -241,6 +241,8 @@ class FakeMastodon:
         self.rules = replace(RULES[family], **changes)
         self.clock: Callable[[], datetime] = lambda: datetime.now(UTC)
         self.scopes = _ALL_SCOPES
+        #: As Mastodon does since 4.3.0.
+        self.names_scopes = True
         self.is_revoked = False
         #: Nothing is shown without a token.
         self.is_secure = False
@@ -414,6 +416,8 @@ class FakeMastodon:
             return self._described(call)
         if call.name == "other":
             raise _Refused(404, "Record not found")
+        if call.name == "application":
+            return self._application(call)
         if call.name == "find" and self.hides_from_strangers and self._is_stranger(call):
             return _json([])
         self._authorise(call)
@@ -431,6 +435,13 @@ class FakeMastodon:
 
     def _is_stranger(self, call: Call) -> bool:
         return self.is_revoked or call.headers.get("authorization") != f"Bearer {self.token}"
+
+    def _application(self, call: Call) -> _Reply:
+        """Any token may ask, whatever its scopes. https://docs.joinmastodon.org/methods/apps/#verify_credentials"""
+        if self._is_stranger(call):
+            raise _Refused(401, "The access token is invalid")
+        scopes = {"scopes": sorted(self.scopes)} if self.names_scopes else {}
+        return _json({"id": "1", "name": "autopublish", "website": None, **scopes})
 
     def _authorise(self, call: Call) -> None:
         if self._is_stranger(call):
@@ -737,6 +748,7 @@ _NAMES: Sequence[tuple[str, str]] = (
     (r"/\.well-known/nodeinfo|/nodeinfo/2\.0", "nodeinfo"),
     (r"/api/v[12]/instance", "instance"),
     (r"/api/v1/accounts/verify_credentials", "whoami"),
+    (r"/api/v1/apps/verify_credentials", "application"),
     (r"/api/v1/accounts/[^/]+/statuses", "find"),
     (r"/api/v1/statuses", "publish"),
     (r"/api/v[12]/media", "media"),

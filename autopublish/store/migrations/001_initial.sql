@@ -52,6 +52,9 @@ CREATE TABLE articles (
 
 CREATE INDEX articles_link ON articles (link);
 
+-- When a feed showed its newest articles: its habit.
+CREATE INDEX articles_feed ON articles (feed, published);
+
 -- For good: an alias is never deleted and never moves to another article.
 CREATE TABLE aliases (
     kind TEXT NOT NULL,
@@ -80,6 +83,7 @@ CREATE TABLE accounts (
     active_since BIGINT NOT NULL,
     not_before BIGINT,
     failures INTEGER NOT NULL DEFAULT 0,
+    refusals INTEGER NOT NULL DEFAULT 0,
     identity TEXT,
     fingerprint TEXT,
     probe_at BIGINT,
@@ -142,12 +146,16 @@ CREATE TABLE attempts (
     outcome TEXT NOT NULL,
     evidence TEXT,
     counted INTEGER NOT NULL,
-    resend INTEGER NOT NULL
+    resend INTEGER NOT NULL,
+    microdollars BIGINT NOT NULL
 );
 
 CREATE INDEX attempts_account ON attempts (account, started);
 
 CREATE INDEX attempts_delivery ON attempts (delivery, started);
+
+-- Metrics count the few that made no post; one that goes well is in it at no time.
+CREATE INDEX attempts_failed ON attempts (account, outcome) WHERE outcome IN ('not sent', 'refused', 'unknown', 'absent');
 
 -- Append-only: who did what, and why.
 CREATE TABLE events (
@@ -171,3 +179,33 @@ CREATE TABLE leases (
     since BIGINT NOT NULL,
     PRIMARY KEY (verb, subject)
 );
+
+-- What a person stopped: everything (kind `everything`, no name), or the articles of a category. A row lasts until
+-- somebody says `go`; `name` is what categories are compared by, `words` what was typed.
+CREATE TABLE switches (
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    words TEXT NOT NULL,
+    who TEXT NOT NULL,
+    since BIGINT NOT NULL,
+    why TEXT,
+    PRIMARY KEY (kind, name)
+);
+
+-- What a person must hear of. One is open (not over) for each kind, subject and detail; one that has ended is history.
+CREATE TABLE alerts (
+    id TEXT PRIMARY KEY,
+    kind TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    urgency TEXT NOT NULL,
+    words TEXT NOT NULL,
+    raised BIGINT NOT NULL,
+    told BIGINT,
+    tellings INTEGER NOT NULL DEFAULT 0,
+    over BIGINT,
+    ended BIGINT
+);
+
+CREATE UNIQUE INDEX alerts_open ON alerts (kind, subject, detail) WHERE ended IS NULL;
+CREATE INDEX alerts_found ON alerts (kind, subject, detail, raised);

@@ -1,11 +1,12 @@
-"""Whether the program is well, for `status --check` and what calls it: a container's health check, a monitor, cron."""
+"""Whether the program is well, for `status --check`, `/health` and what asks them: a health check, a monitor, cron."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from autopublish.models import AccountState, Feed, Standing
+from autopublish.models import BREAKER, AccountState, Feed, Standing
 
 #: The store's note with the time of the daemon's last tick, which it writes at least once a minute.
 LAST_TICK = "last_tick"
@@ -19,6 +20,26 @@ FAILURES = 3
 _USELESS = (AccountState.AUTH_BLOCKED, AccountState.SAFE_MODE)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """How the program is."""
+
+    #: The daemon's last tick; None if there is no daemon, or nothing can be read.
+    tick: datetime | None = None
+    #: What keeps it from its work, in words; empty if it is well.
+    problems: tuple[str, ...] = ()
+
+    @property
+    def is_well(self) -> bool:
+        """Whether nothing keeps it from its work."""
+        return not self.problems
+
+    def document(self) -> dict[str, object]:
+        """For machines, as `status --check --json` and `/health` give it."""
+        tick = self.tick.isoformat() if self.tick else None
+        return {"well": self.is_well, "last_tick": tick, "problems": list(self.problems)}
+
+
 def problems(
     feeds: Iterable[Feed], standings: Iterable[Standing], *, tick: datetime | None, now: datetime
 ) -> tuple[str, ...]:
@@ -29,7 +50,7 @@ def problems(
     found += [
         f"account {one.account} is {one.state.value}: {one.reason or 'no reason is known'}"
         for one in standings
-        if one.state in _USELESS
+        if one.state in _USELESS or (one.reason or "").startswith(BREAKER)
     ]
     return tuple(words for words in found if words)
 
