@@ -11,9 +11,10 @@ to receipts). `pipeline/__init__.py` draws the whole flow. Layers, each seeing o
     checks | daemon                           looks at all of it before trouble comes; stays and works by itself
     listener                                  what it tells other programs of this machine over HTTP
     app                                       the only place where the concrete parts meet
-    engines | ways                            what wakes the two verbs; the configured channels
+    engines | login | ways                    what wakes the two verbs; how accounts log in; the configured channels
     config | pipeline | logs | metrics | telling
     channels | feeds | media | platforms | store    edges: network, disk, libraries
+    vault                                     seals what logins gave
     disk | net | redaction                    what outlives a power loss; one way to other machines; secrets by value
     articles | posts | cards | deliveries     core: values and `now` in, values out
     hashtags

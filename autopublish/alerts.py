@@ -32,6 +32,10 @@ SOON_AFTER = timedelta(minutes=5)
 REMIND_AFTER = timedelta(hours=24)
 #: What is over is told once it stayed over for so long; what comes back before is the same alert.
 CALM = timedelta(minutes=5)
+#: What came back within a day after its end was told, and may do so again and again by itself, is told to be over only
+#: once it stayed over for so long: whoever is told of it and of its end each hour soon reads neither.
+CALM_OF_FLAPPING = timedelta(hours=24)
+_FLAPPING = (AlertKind.ACCOUNT, AlertKind.AWAY, AlertKind.FEED, AlertKind.DISK)
 #: Days before credentials end.
 EXPIRY_DAYS = (14, 7, 1)
 
@@ -46,8 +50,10 @@ MOST_OF_DISK = 0.8
 #: Sites and networks may ask for a pause; a longer one is told: longer than our own back-off ever is.
 LONG_WAIT_OF_FEED = timedelta(hours=24)
 LONG_WAIT_OF_ACCOUNT = timedelta(minutes=70)
-#: Why a delivery is HELD that the operator held knowingly, or that another alert tells of.
-_TOLD_ELSEWHERE = ("restored", "stopped")
+#: Why a delivery is HELD that the operator held knowingly,
+_TOLD_ELSEWHERE = ("stopped",)
+#: and why while the store may not know what was posted last: as long as that lasts, the alert of SAFE_MODE tells of it.
+RESTORED = "restored"
 
 #: Silence is judged by so many pauses at least, over so long.
 LEAST_PAUSES = 10
@@ -299,7 +305,8 @@ def telling(alert: Alert, now: datetime) -> Telling | None:
     if alert.over is not None:
         if alert.tellings == 0:
             return Telling.END
-        return Telling.ALL_CLEAR if now - alert.over >= CALM else None
+        is_flapping = alert.is_back and alert.cause.kind in _FLAPPING
+        return Telling.ALL_CLEAR if now - alert.over >= (CALM_OF_FLAPPING if is_flapping else CALM) else None
     if alert.cause.kind is AlertKind.EXPIRY:
         return _telling_of_end(alert, now)
     if alert.tellings == 0:

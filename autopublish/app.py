@@ -11,7 +11,8 @@ import hashlib
 import re
 import secrets
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -23,7 +24,7 @@ from urllib.parse import urlsplit
 
 from autopublish import __version__, alerts
 from autopublish.articles import alias_of_link, normalise_link
-from autopublish.config import Config, digest_of, load, resolve_secrets
+from autopublish.config import Config, digest_of, fill_secrets, load, resolve_key, resolve_secrets
 from autopublish.disk import LITTLE_BYTES, free_bytes
 from autopublish.engines.local import Key, LocalEngine
 from autopublish.errors import (
@@ -33,12 +34,24 @@ from autopublish.errors import (
     FeedError,
     FeedUnreachable,
     Problem,
+    SecretError,
     StoreBusy,
     StoreError,
     StoreLocked,
 )
 from autopublish.health import LAST_TICK, Health, problems, tick_of
-from autopublish.models import Account, AccountState, AlertKind, Article, Delivery, FeedSettings, Standing, Stop
+from autopublish.models import (
+    Account,
+    AccountState,
+    AlertKind,
+    Article,
+    Credentials,
+    Delivery,
+    FeedSettings,
+    Kept,
+    Standing,
+    Stop,
+)
 from autopublish.net import Client
 from autopublish.pipeline import (
     Changed,
@@ -54,9 +67,16 @@ from autopublish.pipeline import (
 from autopublish.store import Event, Owner, Store, open_store, path_of
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from autopublish.login import Person
+    from autopublish.login import Way as LoginWay
     from autopublish.media import Pictures
+    from autopublish.models import Identity
+    from autopublish.pipeline._trial import Trial
     from autopublish.platforms._base import Platform
     from autopublish.telling import Leases, Phrases, Teller, Tried, Ways
+    from autopublish.vault import Vault
 
 
 _STORE_LINE = re.compile(rb"^store:[ \t]*[\"']?(sqlite:///[^\s\"'#]+)", re.MULTILINE)
@@ -136,6 +156,8 @@ class Gone:
     held: int
     #: Feeds that were not read since: what their next poll finds is held, too.
     unread: Sequence[str]
+    #: The clock is taken for right, although servers disagree or the store has seen a later time.
+    is_clock_right: bool
 
 
 def build(
@@ -281,26 +303,32 @@ class App:
         return describe(account, self.client)
 
     def connect(self, account: Account) -> Connection:
-        """The account's platform with its secrets.
+        """The account's platform with its secrets: those of the file, and of a login what the file leaves out.
 
         Raises:
-            SecretError: a secret is missing, empty or a sample.
+            SecretError: a secret is missing, empty or a sample, or nobody is logged in.
         """
-        from autopublish import platforms
-        from autopublish.platforms._http import Http
-
-        settings, material = resolve_secrets(account, base=self.path.resolve().parent)
+        settings, material, kept = _with_login(account, self.config, self.store.kept(account.name))
         fingerprint = self._fingerprint(material)
         configured, known = self._connections.get(account.name, (None, None))
-        if known is not None and known.fingerprint == fingerprint and configured == account:
+        is_same = known is not None and known.fingerprint == fingerprint and configured == account
+        if known is not None and is_same and _sealed(known.kept) == _sealed(kept):
+            if known.kept != kept:
+                known = replace(known, kept=kept)
+                self._connections[account.name] = (account, known)
             return known  # with its session: one login a process
-        platform = platforms.load(account.platform)(
-            settings,  # type: ignore[arg-type] # resolve_secrets keeps the class, which is the platform's own
-            Http(self.client, allow_private=account.allow_private),
-        )
-        connection = Connection(platform=platform, fingerprint=fingerprint)
+        platform = describe(replace(account, settings=settings), self.client)
+        connection = Connection(platform=platform, fingerprint=fingerprint, kept=kept)
         self._connections[account.name] = (account, connection)
         return connection
+
+    def seal(self, account: str, credentials: Credentials) -> str:
+        """The credentials as only the key of the configuration opens them.
+
+        Raises:
+            SecretError: there is no key.
+        """
+        return vault_of(self.config).seal(account, credentials.values)
 
     def _fingerprint(self, material: bytes) -> str:
         """A digest that tells whether secrets changed and nothing else: salted, and slow to guess from."""
@@ -433,13 +461,21 @@ class App:
         """The platform of an account for alerts, apart from what drains it.
 
         Raises:
-            ChannelError: it is stopped.
+            ChannelError: it is stopped, or its credentials belong to another one.
+            DeliveryError: whose they are cannot be asked.
             SecretError: a secret is missing, empty or a sample.
         """
         standing = self.store.standings().get(account.name)
         if standing is not None and standing.state in (AccountState.PAUSED, AccountState.AUTH_BLOCKED):
             raise ChannelError(f"{account.name} is {standing.state.value}: {standing.reason or 'no reason is known'}")
-        return private_platform(account, self.config.path.parent, self.client)
+        kept = self.store.kept(account.name)
+        platform = private_platform(account, self.config, self.client, kept)
+        if standing is not None and standing.identity is not None:
+            _, material, _ = _with_login(account, self.config, kept)
+            # What is for a few people must not appear on whatever account other credentials belong to.
+            if standing.fingerprint != self._fingerprint(material) and platform.whoami().id != standing.identity.id:
+                raise ChannelError(f"{account.name}: the credentials belong to another account than before")
+        return platform
 
     def _tell_people(self, owner: Owner) -> Sequence[str]:
         """What is due was told; gives what the operator must know of it."""
@@ -506,7 +542,7 @@ class App:
         were stopped by name stay stopped.
 
         Raises:
-            NotAllowed: nothing is stopped or in SAFE_MODE.
+            NotAllowed: nothing is stopped, in SAFE_MODE, or held for that.
         """
         from autopublish import deliveries
         from autopublish.pipeline._parts import resolution_of
@@ -515,12 +551,15 @@ class App:
         stop = self.store.stop()
         is_ahead = (noted := self.store.noted_ahead()) is not None and noted > self.now()
         kept = self.store.restored() or self.store.note("crashed")
-        if not stopped and stop is None and kept is None and not is_ahead:
+        # Found after `go` was said, by the first poll of a feed that was not read since.
+        is_held = any(one.reason == deliveries.RESTORED for one in self.store.counts())
+        if not (stopped or stop or kept or is_ahead or is_held):
             raise deliveries.NotAllowed("everything goes on already: there is no stop, and nothing is in SAFE_MODE")
         known = {name: resolution_of(one, self.describe(one)) for name, one in self.accounts.items()}
         if is_ahead:
             self.store.set_right(self.now(), righted=deliveries.righted)
-        if any(deliveries.is_stopped_for_clock(one) for one in stopped):
+        is_doubted = any(deliveries.is_stopped_for_clock(one) for one in stopped)
+        if is_doubted:
             self.store.accept_clock()
         rows, unread = self.store.trust(
             self.now(),
@@ -530,7 +569,14 @@ class App:
         )
         held = sum(one.count for one in self.store.counts() if one.reason == deliveries.RESTORED)
         accounts = tuple(one.account for one in stopped)
-        return Gone(accounts=accounts, stop=stop, released=len(rows), held=held, unread=unread)
+        return Gone(
+            accounts=accounts,
+            stop=stop,
+            released=len(rows),
+            held=held,
+            unread=unread,
+            is_clock_right=is_doubted or is_ahead,
+        )
 
     # --- daemon ------------------------------------------------------------------------------------------------------
 
@@ -665,12 +711,88 @@ class App:
         from autopublish.pipeline._resume import resume
 
         configured = self.accounts.get(account)
-        if (why := self.store.restored()) is not None:
+        if (why := self.store.restored() or self.store.note("crashed")) is not None:
             raise NotAllowed(f"{why}: look at its network, then `autopublish go` lets all accounts go on")
         if configured is None or configured.platform != self.store.standing(account).platform:
             words = "the configuration says something else of it now: `autopublish run` takes that over first"
             raise NotAllowed(words)
-        return resume(self._parts(), configured, actor=who, accepted=accepted)
+        with self._owning() as parts:
+            return resume(parts, configured, actor=who, accepted=accepted)
+
+    def login(self, account: str, person: Person, way: LoginWay, *, who: str, accepted: str | None) -> Identity:
+        """What the person's login gave is kept, sealed, and the account goes on with it; gives who is logged in.
+
+        `accepted` is the name or id of the identity that may take the place of the pinned one.
+
+        Raises:
+            NotAllowed: the platform has no login, the file names the secrets, or the identity is not the pinned one.
+            LoginError: the person or the network refused.
+            SecretError: there is no key to seal it with, or another secret is missing.
+            DeliveryError: the network did not say who is logged in; nothing is kept.
+        """
+        from autopublish.login import log_in
+        from autopublish.login.keeping import demand_login, take_over
+        from autopublish.platforms._http import Http
+
+        configured = self._configured(account)
+        login = demand_login(configured, self.describe(configured))
+        vault_of(self.config)  # before a person does anything for it
+        settings, _ = resolve_secrets(configured, base=self.config.path.parent)
+        given = log_in(login, settings, Http(self.client, allow_private=configured.allow_private), person, way)
+        platform = describe(replace(configured, settings=fill_secrets(settings, given.values)), self.client)
+        return take_over(self._parts(), configured, platform, given, actor=who, accepted=accepted)
+
+    def withdraw(self, row: Delivery, *, who: str) -> bool:
+        """The post is taken away and its delivery CANCELLED; False: somebody else changed that meanwhile.
+
+        Raises:
+            NotAllowed: it is not POSTED, its account is not configured, or no program may delete there.
+            SecretError: a secret is missing, empty or a sample.
+            DeliveryError: the network did not delete it; nothing was changed.
+        """
+        from autopublish.pipeline._withdraw import withdraw
+
+        configured = self._configured(row.account)
+        with self._owning() as parts:
+            return withdraw(parts, configured, row, actor=who)
+
+    @contextmanager
+    def trial(self, account: str, *, wait: Callable[[timedelta], None]) -> Iterator[Trial]:
+        """A test post for the account, on which nobody else works meanwhile.
+
+        Raises:
+            NotAllowed: the account is stopped or at work, or another identity is logged in.
+            SecretError: a secret is missing, empty or a sample.
+            DeliveryError: the network did not say who is logged in.
+            ComposeError: no post can be made for it.
+        """
+        from autopublish.deliveries import NotAllowed
+        from autopublish.pipeline._trial import prepare
+
+        configured, standing = self._configured(account), self.store.standings().get(account)
+        if (stop := self.store.stop()) is not None:
+            raise NotAllowed(f"everything was stopped by {stop.who}: `autopublish go` ends that")
+        if standing is not None and standing.state in (AccountState.PAUSED, AccountState.SAFE_MODE):
+            raise NotAllowed(f"it is {standing.state}: {standing.reason or 'no reason is known'}")
+        with self._owning() as parts:
+            if (holder := parts.leases.take("drain", (account,)).get(account)) is not None:
+                raise NotAllowed(f"{holder} is at work on it: try again in a moment")
+            site = next((feed.url for feed in self.config.feeds if feed.url.startswith("http")), None)
+            yield prepare(parts, configured, site=site, wait=wait)
+
+    def _configured(self, account: str) -> Account:
+        from autopublish.deliveries import NotAllowed
+
+        configured = self.accounts.get(account)
+        if configured is None:
+            raise NotAllowed(f"the configuration names no account {account}: put it back first")
+        return configured
+
+    @contextmanager
+    def _owning(self) -> Iterator[Parts]:
+        """The parts for a command that asks networks: what it holds, no other process works on."""
+        with self.store.own("accounts", self._clock()) as owner:
+            yield replace(self._parts(), leases=owner)
 
     # --- questions ---------------------------------------------------------------------------------------------------
 
@@ -799,6 +921,7 @@ class App:
             describe=self.describe,
             connect=self.connect,
             pictures=lambda: self.pictures,
+            seal=self.seal,
         )
 
 
@@ -879,21 +1002,73 @@ def tell_of_store(path: Path, error: StoreError, *, clock: Callable[[], datetime
         return
     client = Client(user_agent=user_agent(config.contact))
     try:
-        ways = ways_of(config, client, lambda account: private_platform(account, config.path.parent, client))
+        ways = ways_of(config, client, lambda account: private_platform(account, config, client))
         mark = path_of(config.store)
         tell_without_store(ways, str(error), mark=mark.with_name(f"{mark.name}.d") / "told", now=clock())
     finally:
         client.close()
 
 
-def private_platform(account: Account, base: Path, client: Client) -> Platform:
-    """The account's platform with its secrets, for one use.
+def private_platform(account: Account, config: Config, client: Client, kept: Kept | None = None) -> Platform:
+    """The account's platform with its secrets, those of the login that is kept among them, for one use.
 
     Raises:
-        SecretError: a secret is missing, empty or a sample.
+        SecretError: a secret is missing, empty or a sample, or nobody is logged in.
     """
-    settings, _ = resolve_secrets(account, base=base)
+    settings, _, _ = _with_login(account, config, kept)
     return describe(replace(account, settings=settings), client)
+
+
+def vault_of(config: Config) -> Vault:
+    """What seals and opens what logins gave.
+
+    Raises:
+        SecretError: the configuration names no key, or one that is none.
+    """
+    from autopublish.vault import Vault
+
+    return Vault(resolve_key(config))
+
+
+def _with_login(account: Account, config: Config, kept: Kept | None) -> tuple[BaseModel, bytes, Kept | None]:
+    """The account's settings with the values of all its secrets, what a fingerprint is made of, and what is used.
+
+    A secret that the file names wins over what a login gave.
+
+    Raises:
+        SecretError: a secret is missing, empty or a sample; nobody is logged in; what is kept cannot be opened.
+    """
+    from autopublish import platforms
+
+    settings, material = resolve_secrets(account, base=config.path.parent)
+    login = platforms.load(account.platform).login
+    missing = [name for name in login.gives if getattr(settings, name) is None] if login else []
+    if not missing:
+        return settings, material, None
+    if kept is None or kept.platform != account.platform:
+        raise SecretError(
+            f"accounts.{account.name}: nobody is logged in: `autopublish accounts login {account.name}`, or name "
+            f"{' and '.join(f'`{name}`' for name in missing)} in the file"
+        )
+    settings = fill_secrets(settings, vault_of(config).open(account.name, kept.sealed))
+    # Not the values: tokens that were renewed are the same login.
+    return settings, material + kept.login.encode(), kept
+
+
+def kept_in(config: Config, account: str) -> Kept | None:
+    """What the configuration's store keeps of the account's login; nothing is written, and there need be no store."""
+    try:
+        store = open_store(config.store, read_only=True)
+    except StoreError:
+        return None
+    try:
+        return store.kept(account)
+    finally:
+        store.close()
+
+
+def _sealed(kept: Kept | None) -> str | None:
+    return kept.sealed if kept is not None else None
 
 
 def _silently(_: str) -> None:
@@ -1042,7 +1217,7 @@ class _Glance:
 
     def _connect(self, account: Account, client: Client) -> Platform:
         assert self.config is not None
-        return private_platform(account, self.config.path.resolve().parent, client)
+        return private_platform(account, self.config, client, kept_in(self.config, account.name))
 
     def find_feed(self, address: str) -> FeedSettings:
         """The feed at an address, or that of the site whose page it is."""

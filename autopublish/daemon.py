@@ -44,6 +44,8 @@ _ENDS = (signal.SIGTERM, signal.SIGINT)
 _SIGNALS = (*_ENDS, signal.SIGHUP)
 #: What finds the work that no wake-up told of.
 _RECONCILE = ("reconcile", "")
+#: What may wait for one network after the other.
+_CLOCK = ("clock", "")
 #: What may take minutes where a store is large.
 _CARE = ("care", "")
 #: So many failures in so short a time are no matter of one feed or account: the service manager begins anew.
@@ -136,7 +138,7 @@ class Daemon:
         """Stay until SIGTERM or SIGINT; whether it ended because it was asked to.
 
         To be called from the main thread, before there is another one; the signals reach nobody else from then on, and
-        the process is to end after it.
+        the process is to end after it. Where it raises, signals are as they were.
 
         Raises:
             StoreBusy: another daemon is at work on the store.
@@ -144,7 +146,15 @@ class Daemon:
             StoreError: the store cannot be used.
         """
         # Taken one by one by this thread, so that none comes in the middle of something.
-        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        try:
+            return self._work()
+        except AutopublishError:
+            # Nothing was begun, or all of it has ended: a signal may end whoever called it.
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            raise
+
+    def _work(self) -> bool:
         app = build(self._path, clock=self._clocks.now)
         try:
             with app.store.only_daemon(app.now()) as start, app.store.own("daemon", app.now()) as owner:
@@ -198,6 +208,7 @@ class _Work:
             poll=self._contained("poll", self._pipeline.poll_and_go_on),
             drain=self._contained("drain", self._pipeline.drain_and_go_on),
             reconcile=self._contained("reconcile", self._reconcile),
+            clock=self._contained("clock", self._judge_clock),
             care=self._contained("care", self._care),
             tell=self._contained("tell", self._tell_people),
         )
@@ -282,8 +293,10 @@ class _Work:
         self._look_at_file()
         self._listen()
         self._news.tell_stop(self._app.store.stop())
+        # Before what is woken writes over it.
+        self._pipeline.look_back_at_ticks()
         self._pipeline.wake_all()
-        self._pipeline.judge_clock()
+        self._engine.wake(*_CLOCK)
         self._app.store.keep_note(LAST_TICK, self._app.now().isoformat())
         self._forget_what_is_over()
         self._engine.wake(*_TELL)
@@ -293,6 +306,9 @@ class _Work:
             self._cared = self._looked
             self._pipeline.forgive()
             self._engine.wake(*_CARE)
+
+    def _judge_clock(self, _: str) -> None:
+        self._pipeline.judge_clock()
 
     def _listen(self) -> None:
         """It is listened where the configuration says."""

@@ -27,6 +27,7 @@ from autopublish.errors import (
     NotSent,
     RateLimited,
     Rejected,
+    StageExpired,
     Unauthorized,
     Undecided,
 )
@@ -69,6 +70,8 @@ PROOF_AFTER_KEY = timedelta(minutes=10)
 PROOF_WITHOUT_KEY = timedelta(hours=1)
 #: An article first seen or last tried longer ago is looked up before its first send.
 LOOK_FIRST_AFTER = timedelta(hours=1)
+#: What is shown first so soon after a long pause may be older than it says: some sites write dates that lie ahead.
+FIRST_ROUND = timedelta(minutes=15)
 #: One call may take so long.
 CALL_DEADLINE = timedelta(seconds=60)
 #: An article has so many pictures at most; a platform that refuses more never saw one.
@@ -205,6 +208,8 @@ def route_again(
         return None
     if existing.state is State.READY and refusal is not None and not _by_person(existing):
         return replace(existing, state=State.CANCELLED, reason=FILTERED + refusal, changed=now)
+    if lacks_picture(existing) and refusal is None and article.pictures:
+        return replace(_with_pictures(existing), state=State.READY, reason=None, due=now + account.delay, changed=now)
     by_rule = existing.state is State.CANCELLED and (existing.reason or "").startswith(FILTERED)
     if by_rule and refusal is None and article.published > now:
         return hold(replace(existing, due=now + account.delay), "future", now)
@@ -278,10 +283,12 @@ def check_claim(
     standing: Standing,
     resolution: Resolution,
     now: datetime,
+    awake_since: datetime | None = None,
 ) -> Next:
     """What is to be done with a due READY delivery: send it, look first, or not at all.
 
-    `attempt` is the frozen one if there is any; `refusal` the filters' answer of now, which can only stop.
+    `attempt` is the frozen one if there is any; `refusal` the filters' answer of now, which can only stop;
+    `awake_since` as for `looks_first`.
     """
     if delivery.frozen is not None and attempt is not None:
         until = resend_until(delivery, attempt, resolution)
@@ -296,7 +303,8 @@ def check_claim(
         since = max(first_seen, standing.active_since, delivery.due)
         if now - since > account.max_age:
             return Next(Step.CHANGED, replace(delivery, state=State.HELD, reason="stale", changed=now))
-    return Next(Step.LOOK if looks_first(delivery, first_seen, standing, resolution, now) else Step.SEND, delivery)
+    looks = looks_first(delivery, first_seen, standing, resolution, now, awake_since)
+    return Next(Step.LOOK if looks else Step.SEND, delivery)
 
 
 def is_stale(delivery: Delivery) -> bool:
@@ -324,19 +332,44 @@ def _by_person(delivery: Delivery) -> bool:
 
 
 def looks_first(
-    delivery: Delivery, first_seen: datetime, standing: Standing, resolution: Resolution, now: datetime
+    delivery: Delivery,
+    first_seen: datetime,
+    standing: Standing,
+    resolution: Resolution,
+    now: datetime,
+    awake_since: datetime | None = None,
 ) -> bool:
-    """Whether the network is asked for the article before its first send."""
+    """Whether the network is asked for the article before its first send.
+
+    `awake_since` is when the program began to look again after nobody had looked for long: what was published before
+    may have been posted by a store that was put back since, together with all that tells so.
+    """
     if resolution.read_back in (ReadBack.NONE, ReadBack.BY_ANSWER) or delivery.occasion != "new":
         return False
     last = max(first_seen, delivery.last_tried or first_seen)
     returned = standing.active_since > delivery.created
-    return returned or rests_on_look(delivery) or now - last > LOOK_FIRST_AFTER
+    is_older = awake_since is not None and min(delivery.published, first_seen - FIRST_ROUND) < awake_since <= now
+    return returned or is_older or rests_on_look(delivery) or now - last > LOOK_FIRST_AFTER
 
 
 def found_first(delivery: Delivery, receipt: Receipt, now: datetime) -> Delivery:
     """The delivery of an article that was found on the account before its first send."""
     return replace(delivery, state=State.POSTED, reason="was there already", receipt=receipt, changed=now)
+
+
+def is_dead(delivery: Delivery) -> bool:
+    """Whether it is HELD since the article's address led nowhere."""
+    return delivery.state is State.HELD and delivery.reason == "dead link"
+
+
+def lacks_picture(delivery: Delivery) -> bool:
+    """Whether it is HELD since its network takes posts with a picture only."""
+    return delivery.state is State.HELD and (delivery.reason or "").startswith("picture: ")
+
+
+def _with_pictures(delivery: Delivery) -> Delivery:
+    """All pictures of the article are tried again."""
+    return replace(delivery, without_picture=False, pictures_skipped=0)
 
 
 def hold(delivery: Delivery, reason: str, now: datetime) -> Delivery:
@@ -446,15 +479,17 @@ def settle(
             return _duplicate(delivery, attempt, outcome, account, standing, resolution, now)
         case NotSent():
             done = replace(attempt, finished=now, outcome=Evidence.NOT_SENT, evidence=str(outcome), counted=False)
-            row = replace(delivery, state=State.READY, changed=now)
-            return Settled(row, done, _failed(standing, delivery, str(outcome), now))
+            return Settled(_goes_again(delivery, attempt, now), done, _failed(standing, delivery, str(outcome), now))
         case RateLimited():
-            wait = outcome.wait or backoff(1, delivery.id)
-            row = replace(delivery, state=State.READY, changed=now)
+            wait, row = outcome.wait or backoff(1, delivery.id), _goes_again(delivery, attempt, now)
             return Settled(row, _refused(attempt, outcome, now), _account_waits(standing, wait, str(outcome), now))
         case Unauthorized():
-            row = replace(delivery, state=State.READY, changed=now)
+            row = _goes_again(delivery, attempt, now)
             return Settled(row, _refused(attempt, outcome, now), block(standing, str(outcome), now))
+        case StageExpired() if not delivery.adopting:
+            row = replace(_anew(delivery), state=State.READY, frozen=None, unclosed=False, absent_at=None, changed=now)
+            # The account waits: what expires again and again must not be made in a loop.
+            return Settled(row, _refused(attempt, outcome, now), _failed(standing, delivery, str(outcome), now))
         case MediaRejected() if not delivery.unclosed and attempt.post.picture is not None:
             row = replace(_without_picture(delivery), state=State.READY, frozen=None, changed=now)
             return Settled(row, _refused(attempt, outcome, now), standing)
@@ -463,6 +498,14 @@ def settle(
             return Settled(row, _refused(attempt, outcome, now), _refused_again(standing, str(outcome)))
         case _:
             return _unknown(delivery, attempt, str(outcome), account, standing, resolution, now)
+
+
+def _goes_again(delivery: Delivery, attempt: Attempt, now: datetime) -> Delivery:
+    """READY after a call that created nothing, with what was made ready for it: no upload is made twice for that."""
+    row = replace(delivery, state=State.READY, changed=now)
+    if delivery.frozen is not None:
+        return row
+    return replace(row, stage=attempt.stage if attempt.stage.data else None, stage_tries=0, stage_since=None)
 
 
 def recover_after_crash(
@@ -641,8 +684,8 @@ def doubted(delivery: Delivery, now: datetime) -> Delivery | None:
 
     Without an attempt it is HELD; what rests on a proof that is older than the copy is looked up anew.
     """
-    # These go on without a look at the account: when a link answers, when a category is not stopped any more.
-    waits = delivery.state is State.HELD and (delivery.reason == "dead link" or is_stopped(delivery))
+    # These go on without a look at the account: when a link answers, a picture appears, a category goes on.
+    waits = is_stopped(delivery) or lacks_picture(delivery) or is_dead(delivery)
     if delivery.state is not State.READY and not waits:
         return None
     if delivery.frozen is not None:
@@ -863,6 +906,8 @@ def approve(delivery: Delivery, who: str, now: datetime) -> Delivery:
     """READY, let through by a person."""
     if delivery.state is not State.HELD:
         raise NotAllowed(_instead(delivery, "only a HELD delivery can be approved"))
+    if lacks_picture(delivery):
+        delivery = _with_pictures(delivery)
     # Composed anew, it needs a key of its own if the old one was used.
     again = 1 if delivery.reason == "clash" or delivery.frozen is not None else 0
     return _let_through(replace(delivery, generation=delivery.generation + again), who, now)
@@ -878,7 +923,9 @@ def retry(delivery: Delivery, who: str, now: datetime) -> Delivery:
             "`deliveries resolve` with --posted URL or --absent"
         )
     return _let_through(
-        replace(delivery, generation=delivery.generation + 1, without_picture=False, pictures_skipped=0), who, now
+        replace(delivery, generation=delivery.generation + 1, without_picture=False, pictures_skipped=0, receipt=None),
+        who,
+        now,
     )
 
 
@@ -907,22 +954,21 @@ def again(
         raise NotAllowed("the article is on its way to this account already; see `autopublish deliveries list`")
     number = 1 + sum(row.occasion.startswith(AGAIN) for row in others)
     occasion = f"{AGAIN}{number}"
-    return replace(
-        delivery,
+    # Nothing of the first one goes along: a container that it was published from would be published twice.
+    return Delivery(
         id=uid(origin, delivery.account, delivery.part, occasion),
+        article=delivery.article,
+        account=delivery.account,
+        part=delivery.part,
         occasion=occasion,
         state=State.READY,
         reason=f"wanted again by {who}, beside {known.remote_id}",
+        published=delivery.published,
         due=now,
         created=now,
         changed=now,
         allowed_by=who,
         allowed_at=now,
-        generation=0,
-        without_picture=False,
-        pictures_skipped=0,
-        last_tried=None,
-        receipt=None,
     )
 
 
@@ -941,6 +987,17 @@ def cancel(delivery: Delivery, who: str, now: datetime) -> Delivery:
     if delivery.state not in (State.HELD, State.READY, State.REJECTED, State.NEEDS_REVIEW):
         raise NotAllowed(_instead(delivery, "it cannot be cancelled now"))
     return replace(delivery, state=State.CANCELLED, reason=f"cancelled by {who}", look_at=None, changed=now)
+
+
+def withdraw(delivery: Delivery, who: str, now: datetime) -> Delivery:
+    """CANCELLED once its post was taken away; it never goes again by itself.
+
+    Raises:
+        NotAllowed: it is not POSTED.
+    """
+    if delivery.state is not State.POSTED or delivery.receipt is None:
+        raise NotAllowed(_instead(delivery, "only what is POSTED can be withdrawn"))
+    return replace(delivery, state=State.CANCELLED, reason=f"withdrawn by {who}", look_at=None, changed=now)
 
 
 class Verdict(StrEnum):

@@ -12,6 +12,7 @@
       FeedError              the next poll is the retry
         FeedUnreachable      no usable answer; carries what the server asked for
         FeedMalformed        an answer that is not a feed
+      LoginError             a login did not come to its end: nothing was changed
       ChannelError           a notice was not taken by this channel: the next one, or later
       MediaError             a picture that cannot be used: the next source, then none
       ComposeError           no post can be made of this article for this account: a person looks
@@ -22,6 +23,7 @@
         RateLimited          refused for now, nothing was created
         Unauthorized         pause the account until a person acts
         MediaRejected        the picture was refused, nothing was created: once again without it
+        StageExpired         what was made ready cannot become a post any more, and has not: it is made anew
         Rejected             never will be: give up on this delivery, keep the platform's words
         AlreadyPosted        the platform says that it has it
         OutcomeUnknown       may be live: verify, never resend blindly
@@ -120,6 +122,10 @@ class FeedMalformed(FeedError):
     """The answer is not a feed that can be read."""
 
 
+class LoginError(AutopublishError):
+    """A login did not come to its end; what was kept of an earlier one still is."""
+
+
 class ChannelError(AutopublishError):
     """A channel did not take a notice, or lacks what it needs."""
 
@@ -179,6 +185,13 @@ class Unauthorized(DeliveryError):
 
 class MediaRejected(DeliveryError):
     """The picture was refused for good and nothing was created."""
+
+
+class StageExpired(DeliveryError):
+    """The network itself says that what was made ready has not become a post and never will.
+
+    That closes every earlier attempt as well, which can have been made with nothing else.
+    """
 
 
 class Rejected(DeliveryError):

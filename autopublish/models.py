@@ -340,6 +340,33 @@ class Identity:
     expires: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """What a login or a renewal gave: values by the names of the settings' secret fields."""
+
+    values: Mapping[str, str] = field(repr=False)
+    #: For how long they work from now on; None: until somebody revokes them, or the network does not say.
+    lifetime: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """The credentials that the store keeps for an account, encrypted."""
+
+    account: str
+    platform: str
+    #: Names the login that they come from, whatever was renewed since.
+    login: str
+    #: As `vault` sealed them.
+    sealed: str = field(repr=False)
+    obtained: datetime
+    expires: datetime | None = None
+    #: When they are to be renewed; None: never by themselves.
+    renew_at: datetime | None = None
+    #: Calls for new ones that were begun, and of which nobody knows what they gave.
+    tries: int = 0
+
+
 # --- accounts --------------------------------------------------------------------------------------------------------
 
 
@@ -730,3 +757,5 @@ class Alert:
     tellings: int = 0
     #: When the cause was gone.
     over: datetime | None = None
+    #: The same cause was told to be over less than a day before it was found again.
+    is_back: bool = False

@@ -30,7 +30,7 @@ from autopublish.alerts import Telling
 from autopublish.channels import Channel, Notice, Told
 from autopublish.errors import ChannelError, ConfigError, SecretError
 from autopublish.health import LAST_TICK, MOST_BETWEEN_RUNS, MOST_BETWEEN_TICKS, age_in_words, tick_of
-from autopublish.models import Alert, AlertKind, Feed, State, Tell, Urgency
+from autopublish.models import AccountState, Alert, AlertKind, Feed, Standing, State, Tell, Urgency
 from autopublish.redaction import redact
 from autopublish.store import Count, Store
 from autopublish.text import shorten
@@ -40,6 +40,7 @@ log = logging.getLogger(__name__)
 #: The store's notes: which channels the configuration has, when the monitor was called last, and what failed.
 PLAN: Final = "alerting"
 PINGED: Final = "pinged"
+NOT_PINGED: Final = "monitor not called"
 FAILED: Final = "alerts not told"
 #: How long nobody is asked after all channels failed so often in a row.
 WAITS: Final = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15), timedelta(hours=1))
@@ -47,6 +48,8 @@ WAITS: Final = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15
 WITHOUT_STORE_APART: Final = timedelta(hours=1)
 #: Where nobody is to be told, what lasts not is forgotten after so long.
 _UNHEARD: Final = timedelta(days=7)
+#: Sites that ask for a pause are obeyed, and yet a program of which all do so for so long is of no use.
+_MOST_WAITING: Final = timedelta(hours=6)
 #: So many alerts stand in one notice.
 _MOST: Final = 50
 _TITLE_LENGTH: Final = 120
@@ -374,14 +377,11 @@ class Teller:
         """What is to be told now, and what merely ends."""
         live = self._store.alerts()
         found = [(alert, what) for alert in live if (what := alerts.telling(alert, now)) is not None]
-        return [one for one in found if not self._is_idle_reminder(*one)]
-
-    def _is_idle_reminder(self, alert: Alert, what: Telling) -> bool:
-        """Whether it only says again that a network is away for which nothing waits."""
-        if alert.cause.kind is not AlertKind.AWAY or what is not Telling.REMINDER:
-            return False
-        waiting = (State.READY, State.SENDING, State.VERIFYING)
-        return not any(one.account == alert.cause.subject and one.state in waiting for one in self._store.counts())
+        if not any(_says_again_that_it_is_away(*one) for one in found):
+            return found
+        # For a network that stays away such a reminder is due in each round: what is posted is not counted for it.
+        waits = {work.account for work in self._store.work()}
+        return [one for one in found if not _says_again_that_it_is_away(*one) or one[0].cause.subject in waits]
 
     def _has_to_tell(self, plan: Plan, now: datetime) -> bool:
         due = self._due(now)
@@ -449,35 +449,40 @@ class Teller:
         return pinged is None or not timedelta(0) <= now - pinged < plan.every * (1 - _EARLY)
 
     def _ping(self, now: datetime) -> None:
-        """The monitor was called, unless what the program is for does not go on."""
-        if (why := useless(self._store.feeds(), tick_of(self._store.note(LAST_TICK)), now)) is not None:
-            log.warning("monitor not called: reason=%s", why)
-            return
+        """The monitor was called, as unwell if what the program is for does not go on."""
         before = self._store.note(PINGED) or ""
         # First, since that is what is to be shown: the store can be written.
         self._store.keep_note(PINGED, now.isoformat())
-        failure = self._call()
+        failure = self._call(now)
         if failure is not None:
             self._store.keep_note(PINGED, before)
-            if self._said.get(PINGED) != failure:
+        # Kept in the store: each run by cron is a process of its own, and what it says is mailed.
+        if (failure or "") != (self._store.note(NOT_PINGED) or ""):
+            self._store.keep_note(NOT_PINGED, failure or "")
+            if failure is not None:
                 self._say(f"the monitor was not called: {failure}")
-            self._said[PINGED] = failure
-        else:
-            self._said.pop(PINGED, None)
 
-    def _call(self) -> str | None:
-        """Why the monitor could not be called; None: it was, or stays uncalled since no alert can be told."""
+    def _unwell(self, now: datetime) -> str | None:
+        """Why people are to be told by the monitor; None: all is well."""
+        store, tick = self._store, tick_of(self._store.note(LAST_TICK))
+        why = useless(store.feeds(), tick, now) or unable(store.standings().values())
+        failures, _ = _failures_of(store.note(FAILED))
+        return why or ("alerts cannot be told" if failures else None)
+
+    def _call(self, now: datetime) -> str | None:
+        """Why the monitor could not be called; None: it was, or it has no address for what is not well."""
         ways = self._ways()
         if ways.monitor is None:
             return None
         counts = Counter({state.value.lower(): 0 for state in State})
         for one in self._store.counts():
             counts[one.state.value.lower()] += one.count
-        failures, _ = _failures_of(self._store.note(FAILED))
+        if (why := self._unwell(now)) is not None:
+            log.warning("monitor not called as well: reason=%s", why)
         try:
             monitor = ways.monitor()
             try:
-                (monitor.unwell if failures else monitor.well)(counts)
+                (monitor.well if why is None else monitor.unwell)(counts)
             except ChannelError as error:
                 return redact(str(error))
         except SecretError as error:
@@ -496,17 +501,30 @@ def useless(feeds: Sequence[Feed], tick: datetime | None, now: datetime) -> str 
     if not asked:
         return "there is no feed to ask"
     answered = [at for feed in asked if (at := _answered(feed)) is not None]
-    # Who was told to wait does so; the alert of it is another matter.
+    # Who was told to wait does so; a site that is away (503) says that, too, and then nothing goes on.
     free = [feed for feed in asked if not (feed.not_before and feed.not_before > now)]
     if not free:
-        return None
+        is_long = not answered or now - max(answered) > _MOST_WAITING
+        return "no feed has answered for long: all of them asked for a pause" if is_long else None
     most = max(MOST_BETWEEN_RUNS, 3 * min(feed.settings.every for feed in free))
     return None if answered and now - max(answered) <= most else "no feed has answered for too long"
+
+
+def unable(standings: Iterable[Standing]) -> str | None:
+    """Why nothing can be posted, whatever the feeds show; None: something can, or a person wants it so."""
+    states = [one.state for one in standings]
+    dead = (AccountState.AUTH_BLOCKED, AccountState.SAFE_MODE)
+    return "no account may post" if states and all(state in dead for state in states) else None
 
 
 def _answered(feed: Feed) -> datetime | None:
     """When the feed answered last; an empty one counts."""
     return feed.last_good if feed.failures else feed.last_try
+
+
+def _says_again_that_it_is_away(alert: Alert, what: Telling) -> bool:
+    """Whether nobody need hear it while nothing waits for that network."""
+    return alert.cause.kind is AlertKind.AWAY and what is Telling.REMINDER
 
 
 def _first_things_first(one: tuple[Alert, Telling]) -> tuple[bool, int, datetime]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +22,16 @@ from tests.servers.pds import FakePds
 
 #: A file system in memory, where the system has one.
 _MEMORY = Path("/dev/shm")
+
+# Hundreds of tests start the program: compiled anew each time, it would cost several times what they look at.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+def pytest_collection_finish() -> None:
+    """No collection of garbage looks through thousands of collected tests again: each full one took 250 ms."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autopublish import deliveries
 from autopublish.alerts import (
     FAILED_POLLS,
     FAILURES,
@@ -103,7 +104,7 @@ def test_an_account_needs_a_person_in_these_cases(standing: Standing, kinds: lis
         ({"state": State.CANCELLED, "reason": "filtered: x"}, None),
         ({"state": State.HELD, "reason": "burst"}, "burst"),
         ({"state": State.HELD, "reason": "template: no such word"}, "template"),
-        ({"state": State.HELD, "reason": "restored"}, None),
+        ({"state": State.HELD, "reason": "restored"}, "restored"),
         ({"state": State.HELD, "reason": "stopped: Iklan"}, None),
         ({"state": State.NEEDS_REVIEW, "reason": "timed out"}, ""),
         ({"state": State.REJECTED, "reason": "too long"}, ""),
@@ -369,6 +370,50 @@ def test_an_account_that_the_configuration_drops_needs_nobody(store: Store) -> N
     assert live(store) == [(AlertKind.ACCOUNT, "sky", "", True)]
 
 
+def put_back(store: Store) -> None:
+    assert store.distrust("put back", NOW, doubted=deliveries.doubted, stopped=deliveries.stopped) == "put back"
+
+
+def go(store: Store) -> None:
+    store.trust(NOW + HOUR, actor="ada", released=lambda row, now: None, started=deliveries.started)
+
+
+def test_what_is_held_in_a_store_that_was_put_back_is_told_by_safe_mode_and_of_what_stays_held_by_itself(
+    store: Store,
+) -> None:
+    saved(store, DELIVERY, articles=(article("a1", NOW),))
+    put_back(store)
+    assert store.delivery("d1").reason == deliveries.RESTORED
+    assert live(store) == [(AlertKind.SAFE_MODE, "", "", False)]
+    go(store)
+    held = (AlertKind.HELD, "sky", "restored")
+    assert live(store) == [(*held, False), (AlertKind.SAFE_MODE, "", "", True)]
+    change(store, "d1", state=State.CANCELLED)
+    assert (*held, True) in live(store)
+
+
+def test_safe_mode_is_over_when_no_account_that_was_in_it_is_configured_any_more(store: Store) -> None:
+    assert store.stop_all("the clock is wrong", NOW, stopped=deliveries.stopped) == ("sky",)
+    other = Account(name="other", platform="bluesky", template="{{ title }}")
+    store.adopt((FEED.settings,), (other,), digest="e", now=NOW)
+    assert live(store) == [(AlertKind.SAFE_MODE, "", "", True)]
+
+
+def test_safe_mode_is_not_over_for_other_accounts_where_the_store_or_the_program_is_not_relied_on(store: Store) -> None:
+    store.stop_all("it fell", NOW, stopped=deliveries.stopped, note="crashed")
+    other = Account(name="other", platform="bluesky", template="{{ title }}")
+    store.adopt((FEED.settings,), (other,), digest="e", now=NOW)
+    assert live(store) == [(AlertKind.SAFE_MODE, "", "", False)]
+
+
+def test_what_a_feed_shows_that_was_not_read_before_go_is_told_when_it_is_held(store: Store) -> None:
+    put_back(store)
+    go(store)
+    assert live(store) == [(AlertKind.SAFE_MODE, "", "", True)]
+    saved(store, replace(DELIVERY, state=State.HELD, reason=deliveries.RESTORED), articles=(article("a1", NOW),))
+    assert (AlertKind.HELD, "sky", "restored", False) in live(store)
+
+
 # --- silence in the store --------------------------------------------------------------------------------------------
 
 
@@ -402,6 +447,16 @@ def test_a_feed_that_is_silent_against_its_habit_is_an_alert_until_it_shows_some
     saved(store, articles=(article("new", NOW),))
     store.look_for_silence(NOW + HOUR)
     assert live(store)[0] == (AlertKind.QUIET_FEED, feed.id, "", True)
+
+
+def test_a_feed_that_is_silent_needs_nobody_once_the_configuration_does_not_name_it(store: Store) -> None:
+    history(store)
+    (feed,) = store.feeds()
+    store.look_for_silence(NOW)
+    store.adopt((feed.settings,), (), digest="e", now=NOW)
+    assert live(store) == [(AlertKind.QUIET_FEED, feed.id, "", False)], "it is named still"
+    store.adopt((), (), digest="f", now=NOW)
+    assert live(store) == [(AlertKind.QUIET_FEED, feed.id, "", True)]
 
 
 def test_an_account_that_is_silent_although_articles_come_is_an_alert(store: Store) -> None:

@@ -20,7 +20,7 @@ from autopublish import alerts
 from autopublish.app import End, build
 from autopublish.config import load
 from autopublish.errors import ConfigError
-from autopublish.models import Account, AccountState, AlertKind, Article, Cause, Tell, Urgency
+from autopublish.models import Account, AccountState, AlertKind, Article, Cause, Identity, Tell, Urgency
 from autopublish.posts import admits
 from tests.desk import FEED, PAGE, Desk, sky
 from tests.servers.feed_site import Answer, FeedSite
@@ -440,6 +440,26 @@ def test_alerts_go_to_a_private_account_under_one_key(desk: Desk, pds: FakePds) 
     said = desk("alerts", "test")
     assert (said.code, said.out) == (1, "account: not taken: sky is PAUSED: ada\n")
     assert len(pds.visible()) == 1
+
+
+@pytest.mark.fault("O07")
+def test_o07_alerts_go_to_no_account_but_the_one_that_is_pinned(desk: Desk, pds: FakePds) -> None:
+    desk.configure(PAGE, sky(pds) + "    feeds: none\n", more="alerts:\n  account: sky\n")
+    desk("run")
+
+    def pin(identity: str) -> None:
+        with desk.store() as store:
+            standing = store.standing("sky")
+            pinned = replace(standing, identity=Identity(id=identity, name="desk"), fingerprint="of other secrets")
+            store.save_standing(standing, pinned, now=datetime.now(UTC))
+
+    pin("did:plc:another")
+    said = desk("alerts", "test")
+    assert said.out == "account: not taken: sky: the credentials belong to another account than before\n"
+    assert pds.visible() == []
+    pin(pds.did)
+    assert desk("alerts", "test").code == 0
+    assert len(pds.visible()) == 1, "the secrets were renewed, and the account is the same"
 
 
 @pytest.mark.fault("H09")

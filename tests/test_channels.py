@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -35,7 +35,7 @@ from autopublish.net import Client
 from autopublish.redaction import redact
 from autopublish.text import TextLimits, characters, unlinked
 from tests.servers.mail import MailServer, Way
-from tests.servers.wire import Wire, always, answer, server_tls, trust_file
+from tests.servers.wire import Peer, Wire, always, answer, server_tls, trust_file
 
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
 SOON = timedelta(seconds=0.5)
@@ -163,6 +163,19 @@ def test_a_server_that_drips_its_greeting_is_left_at_the_deadline(client: Client
         said = {"to": DESK, "server": f"127.0.0.1:{wire.port}", "security": "none"}
         with pytest.raises(ChannelError, match="deadline passed"):
             Mail(Mail.Settings.model_validate(said), client, deadline=SOON).tell(NOTICE)
+
+
+def test_a_server_whose_answer_never_ends_is_left_after_a_megabyte(client: Client) -> None:
+    def talk_on(peer: Peer) -> None:
+        peer.sock.sendall(b"220 mail.example\r\n")
+        with suppress(OSError):
+            while True:
+                peer.sock.sendall(b"250-" + b"x" * 8_000 + b"\r\n")
+
+    with Wire(talk_on) as wire:
+        said = {"to": DESK, "server": f"127.0.0.1:{wire.port}", "security": "none"}
+        with pytest.raises(ChannelError, match="says more than 1000000 bytes"):
+            Mail(Mail.Settings.model_validate(said), client).tell(NOTICE)
 
 
 def test_a_server_that_hangs_up_and_one_that_is_not_there_are_told(client: Client) -> None:
@@ -446,6 +459,31 @@ def test_a_command_that_reads_nothing_or_leaves_something_behind_has_taken_it() 
     code = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])"
     Command(script(code)).tell(NOTICE)
     assert time.monotonic() - began < 20
+
+
+#: Starts something that begins a session of its own and keeps our pipes, writes down its id, and ends.
+LEAVE = """
+import subprocess, sys
+left = subprocess.Popen([sys.executable, "-c", {code!r}], start_new_session=True)
+open({file!r}, "a").write(f"{{left.pid}}\\n")
+sys.exit({end})
+"""
+LEFT = {"stays": "import time; time.sleep(60)", "talks": "while True: print('y' * 9999)"}
+
+
+@pytest.mark.parametrize("code", LEFT.values(), ids=LEFT)
+def test_what_a_command_leaves_in_a_session_of_its_own_is_not_waited_for(code: str, tmp_path: Path) -> None:
+    file = tmp_path / "left"
+    began = time.monotonic()
+    try:
+        Command(script(LEAVE.format(code=code, file=str(file), end=0))).tell(replace(NOTICE, text="x" * 1_000_000))
+        with pytest.raises(ChannelError, match="ended with 3"):
+            Command(script(LEAVE.format(code=code, file=str(file), end=3))).tell(NOTICE)
+        assert time.monotonic() - began < 20
+    finally:
+        for pid in file.read_text().split():
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
 
 
 def test_a_command_can_be_asked_to_end_although_the_daemon_blocks_signals(tmp_path: Path) -> None:

@@ -429,11 +429,24 @@ def test_go_takes_the_clock_for_right_and_sets_right_what_lay_ahead(desk: Desk) 
     said = desk("run")
     assert (said.code, "the clock is behind what the store has seen" in said.err) == (1, True)
     assert desk.pages() == set()
-    assert desk("go").code == 0
+    assert desk("go").out == f"{RIGHT}\n"
     assert desk("run").code == 0
     assert desk.pages() == {"one"}
 
 
+def test_go_says_that_it_takes_the_clock_for_right_also_where_it_was_meant_to_end_a_stop(desk: Desk) -> None:
+    desk("run")
+    with desk.store() as store:
+        was = store.standing("page")
+        store.save_standing(was, deliveries.stopped_for_clock(was, WRONG), now=datetime.now(UTC))
+    desk("stop")
+    assert desk("go").out.splitlines()[1:] == ["  page: 0 posts wait", "page: out of SAFE_MODE", RIGHT]
+    desk("stop")
+    assert RIGHT not in desk("go").out
+
+
+#: What `go` says where the clock is in doubt.
+RIGHT = "the clock of this machine is taken for right, whatever servers say: set it if it is not"
 #: A daemon by a clock that is two years ahead.
 AHEAD = """
 import sys

@@ -75,6 +75,8 @@ NOT_CROSSED = {
     "stop_everything": "a person's decision, as `rule`",
     "stop_category": "a person's decision, as `rule`; killed at each point in tests/test_switch.py",
     "go_category": "a person's decision, as `rule`; killed at each point in tests/test_switch.py",
+    "keep_login": "a person's decision, as `rule`",
+    "change_kept": "killed between its two writes in tests/test_login.py; what is not written is asked for once more",
     "clear": "whoever finds that it is over finds it again, in the next minute or the next hour",
     "look_for_silence": "as `clear`",
     "keep_told": "told once more: alerts are told at least once",

@@ -223,6 +223,18 @@ def test_what_a_person_paused_stays_paused_in_safe_mode(desk: Desk) -> None:
     assert standing(desk)[0] is AccountState.PAUSED
 
 
+def test_what_a_person_paused_is_resumed_only_after_go_where_the_program_falls_again_and_again(desk: Desk) -> None:
+    desk("run")
+    desk("accounts", "pause", "page")
+    kill_runs(desk, CRASH_LOOP - 1)
+    desk("run")
+    said = desk("accounts", "resume", "page")
+    assert (said.code, "autopublish go" in said.err) == (1, True)
+    assert standing(desk)[0] is AccountState.PAUSED
+    desk("go")
+    assert desk("accounts", "resume", "page").code == 0
+
+
 def test_the_count_is_told_with_the_start(desk: Desk) -> None:
     desk("run")
     kill_runs(desk, 2)

@@ -23,6 +23,8 @@ from typing import Any, NoReturn, Self
 
 import pytest
 
+from autopublish import deliveries
+from autopublish.clock import WRONG
 from autopublish.daemon import News, Notifier
 from autopublish.health import LAST_TICK
 from autopublish.models import AccountState, State
@@ -685,6 +687,33 @@ def test_p03_p05_the_watchdog_is_not_fed_while_nothing_is_looked_at(
             running.process.wait(0.5)
         assert running.end() == 0
     assert all_heard(listener) == {"READY=1", "STATUS=1 feed, 1 account", "STOPPING=1"}
+
+
+@pytest.mark.fault("C02")
+def test_c02_a_network_that_is_asked_for_the_time_and_hangs_does_not_keep_the_daemon_from_looking_at_everything(
+    desk: Desk, pds: FakePds
+) -> None:
+    # A clock that nobody could judge yet, and an account that was stopped for it.
+    desk.configure(sky(pds))
+    desk.show("zero")
+    desk("run")
+    with desk.store() as store:
+        was = store.standing("sky")
+        store.save_standing(was, deliveries.stopped_for_clock(was, WRONG), now=datetime.now(UTC))
+    pds.calls.clear()
+    pds.script("createSession", SILENT)
+    with daemon(desk) as running:
+        wait_for(pds, "createSession")
+        ticks = set()
+        for _ in range(int(PATIENCE_SECONDS * 100)):
+            with desk.store() as store:
+                ticks.add(store.note(LAST_TICK))
+            if len(ticks) > 3:
+                break
+            time.sleep(0.01)
+        assert len(pds.called("createSession")) == 1, "it is still being asked"
+        assert len(ticks) > 3
+        assert running.end(signal.SIGKILL) == -signal.SIGKILL
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,9 @@ from autopublish.store import Store, _copies, _marker, _slim, _store, care, open
 from autopublish.store._marker import Marker, doubt
 from tests.bench.newsroom import News, document
 from tests.desk import FEED, PAGE, SECRET, Desk, seen_on, sky
+from tests.servers.mastodon import FakeMastodon
 from tests.servers.pds import FakePds
+from tests.test_daemon import daemon
 
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -465,6 +467,78 @@ def test_s06_a_copy_put_back_by_hand_is_recognised(desk: Desk, pds: FakePds, gap
     assert (again.code, again.err) == (1, ""), "told once"
 
 
+@pytest.fixture
+def forgetful() -> Iterator[FakeMastodon]:
+    """A server that can be read and knows no keys, so that nothing but a look keeps a second post away."""
+    with FakeMastodon(remembers=None) as server:
+        yield server
+
+
+def toot(desk: Desk, server: FakeMastodon) -> str:
+    """An account of the server."""
+    desk.environment["TOOT_TOKEN"] = server.token
+    return (
+        f"  toot:\n    platform: mastodon\n    server: {server.url}\n    access_token: env:TOOT_TOKEN\n"
+        "    allow_private: yes\n"
+    )
+
+
+def keep_all(desk: Desk) -> None:
+    """Somebody keeps the store with all that lies beside it, as whoever keeps a whole machine does; a day passes."""
+    sql(db(desk), "PRAGMA wal_checkpoint(TRUNCATE)")
+    shutil.copytree(desk.folder, desk.folder.with_name("kept"), ignore=shutil.ignore_patterns("*.xml", "*.yaml"))
+    kept = desk.folder.with_name("kept") / db(desk).name
+    day = DAY // timedelta(microseconds=1)
+    sql(kept, f"UPDATE feeds SET last_try = last_try - {day}, last_good = last_good - {day}")
+
+
+def put_all_back(desk: Desk) -> None:
+    """The store is as it was kept, and so is all that lies beside it."""
+    remove(desk)
+    shutil.rmtree(beside(desk))
+    shutil.copytree(desk.folder.with_name("kept"), desk.folder, dirs_exist_ok=True)
+
+
+@pytest.mark.fault("S06")
+def test_s06_what_was_posted_before_a_whole_machine_was_put_back_is_found_before_it_is_posted_again(
+    desk: Desk, forgetful: FakeMastodon
+) -> None:
+    begin(desk, toot(desk, forgetful))
+    keep_all(desk)
+    desk.show("one")
+    assert desk("run").code == 0
+    (posted,) = forgetful.visible()
+    put_all_back(desk)
+    desk.show("two")
+    assert desk("run").code == 0
+    assert [status.id for status in forgetful.visible()[1:]] == [posted.id]
+    assert desk.row("one", "toot").reason == "was there already"
+    assert desk.row("two", "toot").state is State.POSTED
+
+
+@pytest.mark.fault("S06")
+def test_s06_a_daemon_on_a_machine_that_was_put_back_looks_before_it_posts(desk: Desk, forgetful: FakeMastodon) -> None:
+    begin(desk, toot(desk, forgetful))
+    keep_all(desk)
+    desk.show("one")
+    assert desk("run").code == 0
+    put_all_back(desk)
+    with daemon(desk, minute=0.1) as running:
+        running.until("toot: posted: Article one")
+        assert running.end() == 0
+    assert len(forgetful.visible()) == 1
+
+
+def test_a_run_each_hour_asks_no_network_for_what_is_new(desk: Desk, forgetful: FakeMastodon) -> None:
+    begin(desk, toot(desk, forgetful))
+    hour = timedelta(hours=1, minutes=2) // timedelta(microseconds=1)
+    sql(db(desk), f"UPDATE feeds SET last_try = last_try - {hour}, last_good = last_good - {hour}")
+    desk.show("one")
+    assert desk("run").code == 0
+    assert len(forgetful.visible()) == 1
+    assert not forgetful.called("find")
+
+
 @pytest.mark.fault("S06")
 def test_s06_what_waited_in_the_copy_is_held_and_what_rests_on_an_old_proof_is_looked_up() -> None:
     ready = Delivery(
@@ -818,6 +892,24 @@ def test_what_a_feed_shows_first_that_was_not_read_since_is_held_after_go_too(de
     desk.show("two")
     desk("run")
     assert desk.row("two", "page").state is State.POSTED, "the feed was read, so this is news"
+
+
+def test_what_is_held_after_go_goes_on_with_the_next_go_where_its_network_can_tell(desk: Desk, pds: FakePds) -> None:
+    begin(desk, sky(pds))
+    copy = desk.folder / "copy.db"
+    desk("db", "backup", str(copy))
+    desk.show("one")
+    desk("run")
+    desk("db", "restore", str(copy))
+    assert "then say `autopublish go` again" in desk("go").out
+    desk("run")
+    assert desk.row("one", "sky").reason == deliveries.RESTORED
+    assert desk("go").out == "1 post is looked for by the next run, and sent if not found\n"
+    desk("run")
+    row = desk.row("one", "sky")
+    assert (row.state, row.reason) == (State.POSTED, "was there already")
+    assert len(seen_on(pds)) == 1
+    assert "everything goes on already" in desk("go").err
 
 
 RELEASES = {

@@ -16,12 +16,14 @@ from autopublish.deliveries import (
     Settled,
     Step,
     Verdict,
+    again,
     approve,
     backoff,
     begin,
     block,
     cancel,
     check_claim,
+    doubted,
     found_first,
     hold,
     hold_burst,
@@ -54,6 +56,7 @@ from autopublish.errors import (
     OutcomeUnknown,
     RateLimited,
     Rejected,
+    StageExpired,
     Unauthorized,
     Undecided,
 )
@@ -65,6 +68,7 @@ from autopublish.models import (
     Attempt,
     Delivery,
     Evidence,
+    Media,
     Novelty,
     OnUnknown,
     Picture,
@@ -765,6 +769,96 @@ def test_dead_credentials_block_the_account_and_leave_the_delivery_ready() -> No
     settled = answered(Unauthorized("401: token revoked"))
     assert (settled.standing.state, settled.standing.reason) == (AccountState.AUTH_BLOCKED, "401: token revoked")
     assert settled.delivery.state is State.READY
+
+
+UPLOADED = Stage(data={"media": "7"})
+
+
+@pytest.mark.parametrize("outcome", [NotSent("refused"), RateLimited("429"), Unauthorized("401")], ids=lambda e: str(e))
+def test_what_was_uploaded_for_a_call_that_created_nothing_is_not_uploaded_again(outcome: DeliveryError) -> None:
+    row = replace(SENDING, stage_tries=2, stage_since=NOW - 29 * MINUTE)
+    after = answered(outcome, row=row, attempt=replace(ATTEMPT, stage=UPLOADED)).delivery
+    assert (after.stage, after.stage_tries, after.stage_since) == (UPLOADED, 0, None)
+    assert (after.generation, after.frozen) == (0, None), "it is composed anew, under the key that nobody has seen"
+
+
+def test_a_post_without_uploads_leaves_none() -> None:
+    assert answered(NotSent("refused")).delivery.stage is None
+
+
+@pytest.mark.parametrize("outcome", [NotSent("refused"), RateLimited("429"), Unauthorized("401")], ids=lambda e: str(e))
+def test_the_bytes_of_a_resend_that_created_nothing_stay_those_of_the_first_attempt(outcome: DeliveryError) -> None:
+    frozen = replace(AMBIGUOUS, stage=UPLOADED)
+    row, attempt = begin(UNCLOSED, frozen, attempt_id="t2", post=frozen.post, stage=frozen.stage, now=NOW)
+    after = answered(outcome, row=row, attempt=attempt).delivery
+    assert (after.frozen, after.unclosed, after.stage) == ("t1", True, None)
+    assert (attempt.post, attempt.stage, attempt.key) == (frozen.post, UPLOADED, frozen.key)
+
+
+@pytest.mark.fault("D19")
+@pytest.mark.parametrize("row", [SENDING, replace(UNCLOSED, state=State.SENDING)], ids=["first attempt", "resend"])
+def test_d19_what_expired_proves_that_nothing_was_posted_and_is_made_anew_under_a_new_key(row: Delivery) -> None:
+    row = replace(row, stage=UPLOADED, stage_tries=1, stage_since=NOW)
+    settled = answered(StageExpired("EXPIRED"), row=row, attempt=replace(ATTEMPT, stage=UPLOADED), resolution=CONTAINER)
+    after = settled.delivery
+    assert settled.attempt is not None
+    assert (after.state, after.unclosed, after.frozen, after.absent_at) == (State.READY, False, None, None)
+    assert (after.generation, after.stage, after.stage_tries, after.stage_since) == (1, None, 0, None)
+    assert (settled.attempt.outcome, settled.attempt.counted) == (Evidence.REFUSED, False)
+    assert waits(settled.standing, ANSWERED) == 30 * SECOND, "what expires at once is not made in a loop"
+
+
+def test_what_the_platform_says_it_has_is_not_made_anew() -> None:
+    row = replace(UNCLOSED, state=State.SENDING, adopting=True)
+    assert answered(StageExpired("EXPIRED"), row=row, resolution=CONTAINER).delivery.state is State.VERIFYING
+
+
+def test_what_is_wanted_again_takes_nothing_of_the_first_one_along() -> None:
+    first = replace(
+        answered(RECEIPT).delivery,
+        stage=UPLOADED, stage_tries=2, stage_since=NOW, pictures_skipped=3, without_picture=True, adopting=True,
+        generation=4, looks=2, absences=1, absent_at=NOW,
+    )  # fmt: skip
+    second = again(first, "42", origin="https://n.example/1", others=[first], who="editor", now=ANSWERED)
+    fresh = replace(
+        READY,
+        id=uid("https://n.example/1", "main", 0, "again:1"), occasion="again:1", reason=second.reason,
+        due=ANSWERED, created=ANSWERED, changed=ANSWERED, allowed_by="editor", allowed_at=ANSWERED,
+    )  # fmt: skip
+    assert second == fresh
+
+
+PICTURELESS = replace(
+    READY, state=State.HELD, reason="picture: there is none", pictures_skipped=2, without_picture=True
+)
+
+
+def test_what_waited_for_a_picture_tries_all_of_them_when_it_is_let_through() -> None:
+    row = approve(PICTURELESS, "editor", ANSWERED)
+    assert (row.state, row.pictures_skipped, row.without_picture) == (State.READY, 0, False)
+
+
+@pytest.mark.parametrize(
+    ("pictures", "refusal", "state"),
+    [
+        pytest.param((Media(url="https://n.example/1.jpg"),), None, State.READY, id="a picture"),
+        pytest.param((), None, State.HELD, id="still none"),
+        pytest.param((Media(url="https://n.example/1.jpg"),), "never", State.HELD, id="a picture, but filtered"),
+    ],
+)
+def test_an_edit_that_brings_a_picture_lets_go_what_waited_for_one(
+    pictures: tuple[Media, ...], refusal: str | None, state: State
+) -> None:
+    edited = replace(ARTICLE, pictures=pictures)
+    row = route_again(edited, ACCOUNT, PICTURELESS, refusal=refusal, standing=STANDING, now=NOW) or PICTURELESS
+    assert row.state is state
+    assert (row.pictures_skipped, row.without_picture) == ((0, False) if state is State.READY else (2, True))
+
+
+def test_what_waits_for_a_picture_in_a_store_that_was_put_back_is_in_doubt() -> None:
+    row = doubted(PICTURELESS, NOW)
+    assert row is not None
+    assert (row.state, row.reason) == (State.HELD, "restored")
 
 
 def test_a_refused_picture_is_left_out_under_a_new_key() -> None:

@@ -16,7 +16,7 @@ import yaml
 from pydantic import BaseModel, PlainValidator
 
 from autopublish import platforms
-from autopublish.config import file_schema, load
+from autopublish.config import _editor, file_schema, load
 from autopublish.config._report import keys_of
 from autopublish.config._schema import AccountKeys, FeedKeys, TopKeys
 from autopublish.config._yaml import read
@@ -325,6 +325,7 @@ def test_where_there_is_no_source_the_schema_is_made_without_its_words(
         raise OSError("could not get source code")
 
     monkeypatch.setattr("inspect.getsource", none)
+    _editor._comments_in.cache_clear()
     assert "description" not in file_schema()["$defs"]["account.odd"]["properties"]["volume"]
 
 

@@ -312,7 +312,7 @@ def test_what_is_committed_survives_a_power_loss(database: Database) -> None:
 
 TABLES = {
     "meta", "feeds", "hosts", "articles", "aliases", "traces", "accounts", "deliveries", "attempts", "events", "leases",
-    "alerts", "switches",
+    "alerts", "switches", "credentials",
 }  # fmt: skip
 
 
@@ -1709,6 +1709,7 @@ SCANS = {
     "feeds_configured": "all of them are wanted, once a round",
     "feed_ids": "all of them are wanted, once a round",
     "feeds_release": "once, when the configuration changed",
+    "alerts_clear_safe_mode": "a few accounts, when the configuration changed or the clock is right again",
     "alerts_live": "the few that have not ended, once a minute",
     "alerts_urgent": "the few that have not ended, after each poll and drain of a daemon",
     "alerts_forget": "those of some months, once a day",

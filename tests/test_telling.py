@@ -27,13 +27,14 @@ from autopublish.models import (
     Feed,
     FeedSettings,
     Identity,
+    Standing,
     State,
     Tell,
     Urgency,
 )
 from autopublish.pipeline._parts import Alone
 from autopublish.redaction import redact
-from autopublish.store import Decision, Known, Store, open_store
+from autopublish.store import Count, Decision, Known, Store, open_store
 from autopublish.telling import (
     FAILED,
     PINGED,
@@ -45,6 +46,7 @@ from autopublish.telling import (
     Ways,
     notice_of,
     tell_without_store,
+    unable,
     useless,
 )
 from tests.bench.clock import Clock
@@ -284,6 +286,62 @@ def test_f10_a_feed_that_fails_for_five_minutes_is_told_to_nobody(room: Room) ->
     assert room.store.alerts() == ()
 
 
+def live(room: Room, days: int, *, change: Callable[[int], None]) -> list[tuple[float, str]]:
+    """What is told in so many days, and in which hour; `change` is given each quarter of an hour that passes."""
+    begun, told = room.clock(), []
+    for minute in range(days * 24 * 60):
+        if minute % 15 == 0:
+            change(minute // 15)
+        before = len(room.first.taken)
+        room.round()
+        hour = round((room.clock() - begun) / HOUR, 1)
+        told += [(hour, one.telling) for notice in room.first.taken[before:] for one in notice.alerts]
+        room.clock.move(minutes=1)
+    return told
+
+
+@pytest.mark.fault("F10")
+def test_f10_a_feed_that_comes_and_goes_each_hour_is_told_once_a_day_and_once_that_it_is_over(room: Room) -> None:
+    def come_and_go(quarter: int) -> None:
+        if quarter % 4 < 2:
+            room.fail_polls("HTTP 503")
+        else:
+            room.poll(failures=0, last_error=None)
+
+    told = live(room, 4, change=come_and_go)
+    assert [what for _, what in told] == [
+        Telling.FIRST, Telling.ALL_CLEAR, Telling.FIRST, *[Telling.REMINDER] * 3
+    ]  # fmt: skip
+    assert [hour for hour, _ in told[:3]] == [0.1, 0.6, 1.1]
+    told = live(room, 2, change=lambda _: room.poll(failures=0, last_error=None))
+    assert [what for _, what in told] == [Telling.ALL_CLEAR]
+
+
+@pytest.mark.fault("D16")
+def test_d16_an_account_that_is_blocked_again_and_again_is_told_once_a_day(room: Room) -> None:
+    def come_and_go(quarter: int) -> None:
+        (room.block if quarter % 2 == 0 else room.unblock)()
+
+    told = live(room, 3, change=come_and_go)
+    assert [what for _, what in told] == [Telling.FIRST, Telling.ALL_CLEAR, Telling.FIRST, *[Telling.REMINDER] * 2]
+    room.unblock()
+    room.days(2)
+    room.block()
+    room.round()
+    assert room.first.taken[-1].alerts[0].telling == Telling.FIRST, "what comes after a day of calm is new"
+
+
+def test_what_a_person_decides_again_and_again_is_told_each_time(room: Room) -> None:
+    for number in range(4):
+        (row,) = room.add(1, State.HELD, "burst", start=number)
+        room.clock.move(minutes=6)
+        room.round()
+        room.store.change(row, replace(row, state=State.CANCELLED, reason="by ada", changed=room.clock()))
+        room.clock.move(minutes=6)
+        room.round()
+    assert [notice.alerts[0].telling for notice in room.first.taken] == [Telling.FIRST, Telling.ALL_CLEAR] * 4
+
+
 @pytest.mark.fault("F09")
 def test_f09_a_feed_that_is_gone_is_told_at_once_with_what_to_do(room: Room) -> None:
     room.poll(gone=True, failures=1, last_error="HTTP 410")
@@ -330,6 +388,23 @@ def test_an_account_whose_network_is_away_is_reminded_of_only_while_something_wa
     room.round()
     assert len(room.titles) == 2
     assert room.titles[1].startswith("still, for 3 d: sky has failed at least 5 times in a row")
+
+
+def test_what_was_posted_long_ago_is_not_counted_for_each_network_that_stays_away(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    standing = room.store.standing("sky")
+    room.store.save_standing(standing, replace(standing, failures=alerts.FAILURES), now=room.clock())
+    room.clock.move(minutes=6)
+    room.round()
+    room.clock.move(days=2)
+
+    def count(_: Store) -> tuple[Count, ...]:
+        raise AssertionError("everything was counted")
+
+    monkeypatch.setattr(Store, "counts", count)
+    room.round()
+    assert len(room.titles) == 1
 
 
 def test_what_comes_back_while_its_end_is_told_is_told_as_new(room: Room) -> None:
@@ -540,6 +615,7 @@ def test_p05_the_monitor_is_not_called_while_the_program_lives_and_is_of_no_use(
         room.round()
     late = {"no poll": 3, "failed polls": 3, "no tick": 0}
     assert len(room.meter.well_calls) == 1 + late[stuck]
+    assert room.meter.unwell_calls > 0
 
 
 @pytest.mark.fault("P04")
@@ -553,7 +629,11 @@ def test_p04_alerts_that_reach_nobody_are_carried_by_the_monitor(room: Room) -> 
     room.first.fails = None
     room.clock.move(minutes=6)
     room.round()
-    assert (len(room.first.taken), len(room.meter.well_calls), room.meter.unwell_calls) == (1, 1, 1)
+    assert (len(room.first.taken), len(room.meter.well_calls), room.meter.unwell_calls) == (1, 0, 2)
+    room.unblock()
+    room.clock.move(minutes=6)
+    room.round()
+    assert (len(room.meter.well_calls), room.meter.unwell_calls) == (1, 2)
 
 
 def test_a_monitor_that_fails_is_called_again_the_next_time_and_said_once(room: Room) -> None:
@@ -561,12 +641,21 @@ def test_a_monitor_that_fails_is_called_again_the_next_time_and_said_once(room: 
     room.meter.fails = ChannelError("the monitor answered HTTP 500")
     for _ in range(3):
         room.poll(last_good=room.clock())
-        room.round()
+        # As each run by cron is.
+        room.another_teller().round()
         room.clock.move(minutes=1)
-    assert room.said == ["the monitor was not called: the monitor answered HTTP 500"]
+    words = "the monitor was not called: the monitor answered HTTP 500"
+    assert room.said == [words]
     room.meter.fails = None
     room.round()
     assert len(room.meter.well_calls) == 1
+    room.meter.fails = ChannelError("the monitor answered HTTP 500")
+    room.clock.move(hours=1)
+    room.poll(last_good=room.clock())
+    room.round()
+    assert room.said == [words, words], "it had been called meanwhile"
+    room.meter.fails = None
+    room.round()
     assert room.store.note(PINGED) == room.clock().isoformat()
 
 
@@ -582,12 +671,26 @@ def feed(**values: object) -> Feed:
         (lambda now: [feed(last_try=now - HOUR, last_good=now - HOUR)], "no feed has answered"),
         (lambda now: [feed(last_try=now, failures=3, last_good=now - HOUR)], "no feed has answered"),
         (lambda now: [feed(last_try=now, failures=3, last_good=now - HOUR), feed(last_try=now)], None),
-        (lambda now: [feed(last_try=now - HOUR, failures=1, not_before=now + HOUR)], None),
+        (lambda now: [feed(last_try=now, failures=1, last_good=now - 5 * HOUR, not_before=now + HOUR)], None),
+        (lambda now: [feed(last_try=now, failures=9, last_good=now - DAY, not_before=now + HOUR)], "asked for a pause"),
+        (lambda now: [feed(last_try=now, failures=1, not_before=now + HOUR)], "asked for a pause"),
         (lambda now: [feed(gone=True, last_try=now)], "there is no feed"),
         (lambda now: [feed()], "no feed has answered"),
         (lambda _: [], "there is no feed"),
     ],
-    ids=["read", "empty", "not-asked", "failed", "one-of-two", "told-to-wait", "gone", "never-asked", "none"],
+    ids=[
+        "read",
+        "empty",
+        "not-asked",
+        "failed",
+        "one-of-two",
+        "told-to-wait",
+        "told-for-long",
+        "never-answered",
+        "gone",
+        "never-asked",
+        "none",
+    ],
 )
 def test_the_program_is_of_use_while_a_feed_answers(
     make: Callable[..., list[Feed]], words: str | None, clock: Clock
@@ -704,3 +807,25 @@ def test_s10_a_copy_of_the_store_that_is_older_than_26_hours_is_told(
 def test_s01_a_disk_that_is_nearly_full_is_told(free: int | None, store: int, urgency: Urgency | None) -> None:
     cause = alerts.full_disk("/srv/x.db", free=free, least=100_000_000, store=store)
     assert (cause.urgency if cause else None) is urgency
+
+
+@pytest.mark.fault("P05")
+@pytest.mark.parametrize(
+    ("states", "words"),
+    [
+        ([], None),
+        ([AccountState.ACTIVE, AccountState.AUTH_BLOCKED], None),
+        ([AccountState.PAUSED, AccountState.SAFE_MODE], None),
+        ([AccountState.AUTH_BLOCKED, AccountState.SAFE_MODE], "no account may post"),
+    ],
+    ids=["none", "one-may", "a-person-paused-one", "none-may"],
+)
+def test_p05_the_program_is_of_no_use_while_no_account_may_post(
+    states: list[AccountState], words: str | None, clock: Clock
+) -> None:
+    now = clock()
+    standings = [
+        Standing(account=f"a{number}", platform="page", created=now, active_since=now, state=state)
+        for number, state in enumerate(states)
+    ]
+    assert unable(standings) == words

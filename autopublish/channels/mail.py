@@ -13,7 +13,7 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, BinaryIO, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
@@ -26,6 +26,8 @@ from autopublish.text import clean
 
 #: What a server's own words may take of ours.
 _SAID_LENGTH = 200
+#: What a server may say in all: smtplib keeps the lines of an answer until the last one comes, and one may never come.
+_MOST_BYTES = 1_000_000
 #: No blanks, brackets or separators: an address can be no header and no second address.
 _ADDRESS = re.compile(r"[!-~]+@[!-~]+")
 _NEVER_IN_ADDRESS = re.compile(r"[\s<>(),;:\\\"\[\]]|@.*@")
@@ -183,13 +185,56 @@ class _Smtp(smtplib.SMTP):
         literal = f"[IPv6:{ours}]" if ":" in ours else f"[{ours}]"
         super().__init__(host, port, local_hostname=literal)
 
+    def getreply(self) -> tuple[int, bytes]:
+        """The server's answer.
+
+        Raises:
+            _TooLong: it says more than any server has to say.
+        """
+        # Closed and forgotten by it once TLS begins.
+        if self.file is None and self.sock is not None:
+            self.file = _Said(self.sock.makefile("rb"))
+        said = self.file
+        try:
+            return super().getreply()
+        except smtplib.SMTPServerDisconnected:
+            if isinstance(said, _Said) and said.left < 0:
+                raise _TooLong from None
+            raise
+
     def _get_socket(self, host: str, port: int, timeout: float | None) -> socket.socket:
         return self._given
+
+
+class _TooLong(smtplib.SMTPException):
+    """A server that does not come to an end."""
+
+
+class _Said:
+    """What a server says, line by line, up to a length in all."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        #: Less than nothing: it said too much.
+        self.left = _MOST_BYTES
+
+    def readline(self, size: int) -> bytes:
+        """The next line, or as much of it; smtplib takes an error for the end of the connection."""
+        line = self._file.readline(size)
+        self.left -= len(line)
+        if self.left < 0:
+            raise OSError("too much was said")
+        return line
+
+    def close(self) -> None:
+        self._file.close()
 
 
 def _in_words(error: smtplib.SMTPException) -> str:
     """Why the server took no letter, in its own words where it has some."""
     match error:
+        case _TooLong():
+            return f"it says more than {_MOST_BYTES} bytes, and was left"
         case smtplib.SMTPNotSupportedError():
             return "it offers not what `security` and `user` ask for, so that nothing was sent"
         case smtplib.SMTPAuthenticationError(smtp_code=code, smtp_error=said):

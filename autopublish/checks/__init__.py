@@ -56,7 +56,7 @@ def check(
         *files(config),
         memory.finding,
         *disks(config),
-        *channels(config, client),
+        *channels(config, client, memory),
         clock_beside(keeper.offsets()),
         *(answer.finding for answer in answers.values()),
         *next_run(config, memory, answers),
@@ -80,7 +80,7 @@ def _questions(config: Config, memory: Memory, client: Client, clock: Callable[[
             subject="account",
             name=account.name,
             host=f"account {account.name}",
-            ask=lambda: ask_account(account, standing, config, client),
+            ask=lambda: ask_account(account, standing, config, client, memory.kept.get(account.name)),
         )
 
     return (*(about_feed(feed) for feed in config.feeds), *(about_account(account) for account in config.accounts))

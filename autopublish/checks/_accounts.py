@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from autopublish.app import describe
+from autopublish.app import private_platform
 from autopublish.checks._ask import Answer, wrong
 from autopublish.checks._findings import Finding, Verdict
-from autopublish.config import Config, resolve_secrets
+from autopublish.config import Config
 from autopublish.errors import DeliveryError, SecretError
-from autopublish.models import Account, AccountState, Identity, Standing
+from autopublish.models import Account, AccountState, Identity, Kept, Standing
 from autopublish.net import Client
 from autopublish.pipeline._parts import without_secrets
 
 
-def ask_account(account: Account, standing: Standing | None, config: Config, client: Client) -> Answer:
+def ask_account(
+    account: Account, standing: Standing | None, config: Config, client: Client, kept: Kept | None = None
+) -> Answer:
     """Who is logged in, whether that is who it was and may do all that is needed, and what its server takes."""
     try:
-        settings, _ = resolve_secrets(account, base=config.path.parent)
-        platform = describe(replace(account, settings=settings), client)
+        platform = private_platform(account, config, client, kept)
         identity = platform.whoami()
         platform.learn_limits()
         missing = platform.permissions()

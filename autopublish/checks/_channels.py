@@ -7,6 +7,7 @@ from typing import Protocol
 
 from autopublish.app import private_platform
 from autopublish.checks._findings import Finding, Verdict
+from autopublish.checks._machine import Memory
 from autopublish.config import Config
 from autopublish.errors import ChannelError, SecretError
 from autopublish.net import Client
@@ -19,9 +20,10 @@ class _Checked(Protocol):
         """What it needs is there."""
 
 
-def channels(config: Config, client: Client) -> Iterable[Finding]:
+def channels(config: Config, client: Client, memory: Memory) -> Iterable[Finding]:
     """What the configuration says of each channel and of the monitor, with their secrets."""
-    ways = ways_of(config, client, lambda account: private_platform(account, config.path.parent, client))
+    kept = memory.kept
+    ways = ways_of(config, client, lambda account: private_platform(account, config, client, kept.get(account.name)))
     for kind, make in ways.channels.items():
         yield _finding(kind, make)
     if ways.monitor is not None:

@@ -18,7 +18,7 @@ from autopublish.clock import Opinion, judge
 from autopublish.config import Config
 from autopublish.disk import LITTLE_BYTES
 from autopublish.errors import StoreError
-from autopublish.models import Feed, Standing, Stop
+from autopublish.models import Feed, Kept, Standing, Stop
 from autopublish.store import Count, Store, open_store, path_of
 
 #: A difference worth a person's look; what the program itself bears is far more, see `autopublish.clock`.
@@ -37,6 +37,8 @@ class Memory:
     due: Mapping[str, int] = field(default_factory=dict)
     #: Everything is stopped.
     stop: Stop | None = None
+    #: What is kept of logins, sealed, by account.
+    kept: Mapping[str, Kept] = field(default_factory=dict)
 
 
 def program() -> Finding:
@@ -83,6 +85,7 @@ def remember(config: Config, now: datetime) -> Memory:
                 counts=store.counts(),
                 due={name: len(store.ready(name, now)) for name in standings},
                 stop=store.stop(),
+                kept={name: kept for account in config.accounts if (kept := store.kept(name := account.name))},
             )
     except StoreError as error:
         finding = Finding(subject="store", name=str(path), verdict=Verdict.WRONG, words=str(error))

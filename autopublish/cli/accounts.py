@@ -1,10 +1,12 @@
-"""`autopublish accounts`: list, pause, resume."""
+"""`autopublish accounts`: list, pause, resume, log in, test."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
-from datetime import datetime
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -28,8 +30,9 @@ from autopublish.cli._common import (
     user,
 )
 from autopublish.deliveries import NotAllowed
-from autopublish.errors import DeliveryError, SecretError, Unauthorized
+from autopublish.errors import ComposeError, DeliveryError, LoginError, SecretError, Unauthorized
 from autopublish.models import AccountState, State
+from autopublish.redaction import redact
 
 if TYPE_CHECKING:
     from autopublish.models import Standing
@@ -37,7 +40,7 @@ if TYPE_CHECKING:
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def accounts() -> None:
-    """List accounts, pause them, and let them go on."""
+    """List accounts, log them in and test them, pause them, and let them go on."""
 
 
 @accounts.command("list")
@@ -174,6 +177,107 @@ def resume_each(config: Path, names: tuple[str, ...], accepted: str | None) -> N
         return f"goes on as {who}{later}; {_wait(app, name)}{still}"
 
     _for_each(config, names, move)
+
+
+# --- credentials -----------------------------------------------------------------------------------------------------
+
+
+@accounts.command()
+def key() -> None:
+    """Print a new key, with which the store seals what logins give; keep it where your secrets are.
+
+    The file names it at its top: key: env:AUTOPUBLISH_KEY. Whoever has the store and the key has your accounts.
+    """
+    from autopublish.vault import new_key
+
+    click.echo(new_key())
+
+
+@accounts.command()
+@click.argument("name")
+@click.option("--paste", is_flag=True, help="No browser of this machine: type the code that the network shows.")
+@click.option(
+    "--port", type=click.IntRange(1, 65535), help="Where the browser comes back to on this machine; default: 8976."
+)
+@click.option("--redirect", metavar="URL", help="The address that the network knows of your app; implies --paste.")
+@click.option(
+    "--accept-identity",
+    "accepted",
+    metavar="WHO",
+    help="The name or id of another identity than before, which may take its place.",
+)
+@config_option
+@in_words
+def login(
+    name: str, port: int | None, redirect: str | None, accepted: str | None, config: Path, *, paste: bool
+) -> None:
+    """Log an account in: say yes in a browser, or type what its network shows; what it gives is kept sealed.
+
+    Tokens that end are renewed by themselves from then on, where the network allows that. An account that was blocked
+    goes on.
+    """
+    from autopublish.login import DEFAULT_PORT, Way
+
+    way = Way(paste=paste, port=port or DEFAULT_PORT, redirect=redirect)
+    with _one_account(config, name) as app:
+        identity = app.login(name, _Person(), way, who=user(), accepted=accepted)
+        click.echo(plain(f"{name}: logged in as {identity.name}"))
+
+
+class _Person:
+    """Whoever sits at the terminal."""
+
+    def show(self, url: str) -> None:
+        """They see the address."""
+        say(f"Open this address, and say yes there:\n\n{url}\n")
+
+    def ask(self, words: str) -> str:
+        """What they type."""
+        return str(click.prompt(words, err=True))
+
+    def ask_hidden(self, words: str) -> str:
+        """What they type, which nobody sees."""
+        return str(click.prompt(words, err=True, hide_input=True))
+
+
+@accounts.command()
+@click.argument("name")
+@click.option("--yes", "is_sure", is_flag=True, help="Do not ask before it posts.")
+@config_option
+@in_words
+def test(name: str, config: Path, *, is_sure: bool) -> None:
+    """Post a test to an account, read it back and delete it, as far as its network lets programs do that.
+
+    Readers may see it for a moment. No article and no delivery is touched.
+    """
+    with _one_account(config, name) as app, app.trial(name, wait=_sleep) as trial:
+        costs = f" for ${trial.price:g}" if trial.price else ""
+        if not is_sure:
+            words = f'Post "{trial.post.title}" as {trial.identity.name}{costs}?'
+            click.confirm(plain(words), abort=True, err=True)
+        is_good = trial.run(lambda words: click.echo(plain(f"{name}: {words}")))
+    if not is_good:
+        raise SystemExit(FAILED)
+
+
+def _sleep(pause: timedelta) -> None:
+    time.sleep(pause.total_seconds())
+
+
+@contextmanager
+def _one_account(config: Path, name: str) -> Iterator[App]:
+    """The program, for what is done to one configured account; what is refused ends the command in words."""
+    app = build(config)
+    try:
+        if name not in app.accounts:
+            say(_unknown(name, tuple(app.accounts), is_new=False))
+            raise SystemExit(WRONG)
+        yield app
+    except (NotAllowed, ComposeError, LoginError, SecretError, DeliveryError) as error:
+        say(f"{name}: {redact(str(error))}")
+        raise SystemExit(FAILED) from None
+    finally:
+        app.close()
 
 
 def _wait(app: App, name: str) -> str:

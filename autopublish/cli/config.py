@@ -25,7 +25,7 @@ def config() -> None:
 @in_words
 def check(config: Path, *, as_json: bool) -> None:
     """Read the whole file and every secret, and say all that is wrong; no network is used, nothing is written."""
-    from autopublish.config import load, resolve_secrets
+    from autopublish.config import load, resolve_key, resolve_secrets
 
     found = load(config)
     missing = {}
@@ -35,6 +35,11 @@ def check(config: Path, *, as_json: bool) -> None:
         except SecretError as error:
             missing[account.name] = str(error)
     missing |= _of_channels(found)
+    if found.key is not None:
+        try:
+            resolve_key(found)
+        except SecretError as error:
+            missing["key"] = str(error)
     if as_json:
         print_json(
             {

@@ -1,4 +1,4 @@
-"""`autopublish deliveries`: list, approve, retry, cancel, resolve."""
+"""`autopublish deliveries`: list, approve, retry, cancel, resolve, withdraw."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from autopublish.app import App, build, look
 from autopublish.cli._common import (
     FAILED,
     config_option,
+    counted,
     in_words,
     json_option,
     plain,
@@ -24,7 +25,9 @@ from autopublish.cli._common import (
     table,
     user,
 )
+from autopublish.errors import DeliveryError, SecretError
 from autopublish.models import Delivery, State
+from autopublish.redaction import redact
 
 #: More than any store holds.
 _ALL = 1_000_000_000
@@ -176,6 +179,46 @@ def resolve(key: str, posted: str | None, config: Path, *, absent: bool, drop: b
         return moves.resolve(row, verdict, posted, who, now)
 
     _move(config, (key,), None, None, State.NEEDS_REVIEW, move, f"resolved: {verdict.value}")
+
+
+@deliveries.command()
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@click.option("--yes", "is_sure", is_flag=True, help="Do not ask before it deletes.")
+@config_option
+@in_words
+def withdraw(ids: tuple[str, ...], config: Path, *, is_sure: bool) -> None:
+    """Delete posts on their networks, where programs may; their deliveries are CANCELLED and never go again.
+
+    A post that is gone already counts as withdrawn. One that cannot be deleted stays as it is, and the reason is said.
+    """
+    app = build(config)
+    try:
+        rows = [_by_id(app, key) for key in dict.fromkeys(ids)]
+        if not is_sure:
+            for row in rows:
+                place = row.receipt.url or row.receipt.remote_id if row.receipt else row.state.value
+                say(f"{row.id[:8]} {row.account}: {plain(app.store.article(row.article).title)}: {place}")
+            click.confirm(f"Delete {counted(len(rows), 'post', 'posts')}?", abort=True, err=True)
+        failed = [row for row in rows if not _withdrawn(app, row)]
+    finally:
+        app.close()
+    if failed:
+        raise SystemExit(FAILED)
+
+
+def _withdrawn(app: App, row: Delivery) -> bool:
+    """Whether the post was taken away; what came of it is said."""
+    place = f"{row.id[:8]} {row.account}"
+    try:
+        done = app.withdraw(row, who=user())
+    except (moves.NotAllowed, SecretError, DeliveryError) as error:
+        say(f"{place}: left as it was: {redact(str(error))}")
+        return False
+    if not done:
+        say(f"{place}: it was deleted, and the delivery changed meanwhile: look at `autopublish deliveries list`")
+        return False
+    click.echo(f"{place}: withdrawn: {plain(app.store.article(row.article).title)}")
+    return True
 
 
 def _post_again(config: Path, key: str, typed: str) -> None:

@@ -58,8 +58,10 @@ def _show(app: App, gone: Gone) -> None:
         waiting = of_accounts.numbers(app, State.READY)
         for name in app.store.standings():
             click.echo(plain(f"  {name}: {counted(waiting(name), 'post waits', 'posts wait')}"))
-    if gone.accounts or gone.stop is None:
+    if gone.accounts or not (gone.stop or gone.released or gone.held or gone.is_clock_right):
         click.echo(f"{', '.join(gone.accounts) or 'no account'}: out of SAFE_MODE")
+    if gone.is_clock_right:
+        click.echo("the clock of this machine is taken for right, whatever servers say: set it if it is not")
     if gone.released:
         words = counted(gone.released, "post is", "posts are")
         click.echo(f"{words} looked for by the next run, and sent if not found")
@@ -70,7 +72,7 @@ def _show(app: App, gone: Gone) -> None:
             "deliveries cancel`"
         )
     for feed in gone.unread:
-        click.echo(f"{feed}: was not read since; what its next poll finds is held, and `autopublish go` is asked again")
+        click.echo(f"{feed}: was not read since; what its next poll finds is held: then say `autopublish go` again")
 
 
 def _tell_what_stays(app: App) -> None:

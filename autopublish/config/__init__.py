@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autopublish import __version__
-from autopublish.errors import ConfigError, Problem
+from autopublish.errors import ConfigError, Problem, SecretError
 from autopublish.models import Account, FeedSettings, Tell
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
+    from pydantic import BaseModel, SecretStr
 
 #: 1,000 feeds and as many accounts take a quarter of it.
 _MOST_BYTES = 1_000_000
@@ -67,6 +67,8 @@ class Config:
     listen: Address | None
     alerts: Alerting
     warnings: tuple[Problem, ...]
+    #: A reference to what seals the tokens in the store; None: the store can keep none.
+    key: SecretStr | None = None
 
 
 def digest_of(path: Path) -> str:
@@ -109,6 +111,29 @@ def resolve_secrets(account: Account, *, base: Path) -> tuple[BaseModel, bytes]:
     from autopublish.config._secrets import resolve
 
     return resolve(account.settings, ("accounts", account.name), base=base)
+
+
+def fill_secrets(settings: BaseModel, values: Mapping[str, str]) -> BaseModel:
+    """The settings with these values in the place of secrets that they lack; logs and texts are searched for them."""
+    from autopublish.config._secrets import fill
+
+    return fill(settings, values)
+
+
+def resolve_key(config: Config) -> str:
+    """What seals the tokens that the store keeps.
+
+    Raises:
+        SecretError: there is none in the file, or its reference leads to none.
+    """
+    from autopublish.config._secrets import follow
+
+    if config.key is None:
+        raise SecretError(
+            "key: a login is kept sealed, and the file names no key for that: `autopublish accounts key` prints one; "
+            "keep it where secrets are, and write key: env:AUTOPUBLISH_KEY at the top of the file"
+        )
+    return follow(config.key, ("key",), config.path.parent)
 
 
 def resolve_channel(settings: BaseModel, kind: str, *, base: Path) -> BaseModel:

@@ -52,6 +52,7 @@ def build(source: bytes, *, path: Path, digest: str) -> Config:
         accounts=accounts,
         contact=top.contact,
         listen=top.listen,
+        key=top.key,
         alerts=alerts,
         warnings=tuple(report.warnings),
     )
@@ -97,7 +98,8 @@ def _top(root: Node, base: Path, report: Report) -> tuple[Context, TopKeys | Non
         if key not in known:
             report.add(node.key, (key,), unknown_key(key, known))
     context = Context(base=base, zone=ZoneInfo("UTC"), feeds=frozenset())
-    top = report.validate(TopKeys, _part(root, TopKeys), (), context)
+    safe = check_secrets(TopKeys, _part(root, TopKeys), (), report, base=base)
+    top = report.validate(TopKeys, safe, (), context)
     if top is not None:
         context["zone"] = ZoneInfo(top.timezone)
     return context, top
@@ -329,7 +331,9 @@ def _login(account: Account) -> object:
     One token may serve two channels, which differ in a key that the platform needs; a title or a number differs in
     nothing that matters here.
     """
-    fields = type(account.settings).model_fields
+    fields, login = type(account.settings).model_fields, platforms.load(account.platform).login
+    if login is not None and any(getattr(account.settings, name) is None for name in login.gives):
+        return object()  # who logs in, the file does not say
     said = {
         name: str(transform(getattr(account.settings, name), lambda value, _: reveal(value)))
         for name, field in fields.items()

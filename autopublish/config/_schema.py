@@ -25,6 +25,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainValidator,
+    SecretStr,
     ValidationInfo,
     WithJsonSchema,
     model_validator,
@@ -454,6 +455,9 @@ class TopKeys(Keys):
     ) = None
     #: Where the daemon answers /health and /metrics to programs on this machine, and to no other machine.
     listen: Listen | None = None
+    #: What seals the tokens that `accounts login` fetches, so that a stolen store is useless: a reference as for other
+    #: secrets. `autopublish accounts key` prints a new one.
+    key: SecretStr | None = None
 
 
 class FeedKeys(Keys):

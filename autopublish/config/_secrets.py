@@ -148,19 +148,37 @@ def resolve(settings: BaseModel, place: KeyPath, *, base: Path) -> tuple[BaseMod
 
     found: list[str] = []
 
-    def follow(value: object, path: KeyPath) -> object:
+    def resolved_one(value: object, path: KeyPath) -> object:
         if not isinstance(value, SecretStr):
             return value
-        found.append(_follow(value, (*place, *path), base))
+        found.append(follow(value, (*place, *path), base))
         return SecretStr(found[-1])
 
-    resolved = transform(settings, follow)
+    resolved = transform(settings, resolved_one)
     assert isinstance(resolved, BaseModel)
     said = transform(resolved, lambda value, _: reveal(value))
     assert isinstance(said, BaseModel)
     redact.know(resolved, found)
     written = said.model_dump(include=settings.model_fields_set, warnings=False)
     return resolved, json.dumps(written, sort_keys=True, default=str).encode()
+
+
+def fill(settings: BaseModel, values: Mapping[str, str]) -> BaseModel:
+    """The settings with these values in the place of secrets that they lack.
+
+    As long as the settings live, what is logged, printed or kept is searched for the values.
+    """
+    fields = type(settings).model_fields
+    lacking = {
+        name: SecretStr(value)
+        for name, value in values.items()
+        if name in fields and is_secret(fields[name].annotation) and getattr(settings, name) is None
+    }
+    filled = settings.model_copy(update=lacking)
+    # The secrets of the file are known to go with the settings that they were resolved into.
+    secrets = (getattr(filled, name) for name, field in fields.items() if is_secret(field.annotation))
+    redact.know(filled, [one.get_secret_value() for one in secrets if isinstance(one, SecretStr)])
+    return filled
 
 
 def reveal(value: object) -> object:
@@ -182,8 +200,12 @@ def transform(value: object, change: Callable[[object, KeyPath], object], path: 
     return change(value, path)
 
 
-def _follow(secret: SecretStr, path: KeyPath, base: Path) -> str:
-    """The value that a reference leads to."""
+def follow(secret: SecretStr, path: KeyPath, base: Path) -> str:
+    """The value that a reference leads to; `path` says where it stands.
+
+    Raises:
+        SecretError: it is missing, empty or a sample.
+    """
     reference = secret.get_secret_value()
     name = key_of(path)
     if _misread(reference):

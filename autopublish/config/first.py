@@ -154,6 +154,9 @@ def text_of(answers: NewFile) -> str:
         *_remark(f"{top['contact']} None by default."),
         "# contact: webmaster@news.example",
         "",
+        *_remark(top["key"]),
+        "# key: env:AUTOPUBLISH_KEY",
+        "",
         "feeds:",
         "  # A name of your own. Its history goes by the name: keep it.",
         f"  {name_of(answers.url)}:",
@@ -171,6 +174,7 @@ def text_of(answers: NewFile) -> str:
         "",
         "# `autopublish platforms` lists the platforms, `autopublish platforms NAME` tells what each needs and posts.",
         "# A secret never stands here. Its place holds a reference: env:NAME, file:PATH or credential:NAME (systemd).",
+        "# `autopublish accounts login NAME` fetches some of them (`key` seals those); then their lines are left out.",
         "accounts:",
     ]
     for one in answers.accounts:
@@ -223,8 +227,11 @@ def _account_keys(account: NewAccount) -> Iterator[str]:
 
 def _secret_keys(account: NewAccount) -> Iterator[tuple[str, str]]:
     """The keys of an account that hold secrets, each with its reference."""
-    for _, key, field in _fields(platforms.load(account.platform).Settings):
-        if is_secret(field.annotation) and (field.is_required() or key in account.keys):
+    platform = platforms.load(account.platform)
+    # What a login gives can be named as well, which needs no key to seal it.
+    given = platform.login.gives if platform.login else ()
+    for name, key, field in _fields(platform.Settings):
+        if is_secret(field.annotation) and (field.is_required() or key in account.keys or name in given):
             yield key, account.keys.get(key, f"env:{_variable(account.name, key)}")
 
 

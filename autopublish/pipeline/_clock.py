@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 _MOST_AGE_SECONDS = 10**8
 #: A process that stays asks networks for nothing but the time at most so often.
 _ASK_AGAIN_SECONDS = 900.0
+#: Nobody looked for so long: a run each hour by cron is no pause.
+LONG_PAUSE = timedelta(minutes=75)
 
 
 class Timekeeper:
@@ -93,9 +95,14 @@ class ClockWatch:
         )
 
     def look_back(self, feeds: Iterable[Feed]) -> None:
-        """If a feed was asked at a time that has not come, that is kept: its next poll writes over it."""
+        """If a feed was asked at a time that has not come, that is kept: its next poll writes over it.
+
+        So is that no feed was asked for long.
+        """
         limit = self._clock() + MOST_BACK
-        ahead = [feed.last_try for feed in feeds if feed.last_try is not None and feed.last_try > limit]
+        tried = [feed.last_try for feed in feeds if feed.last_try is not None]
+        ahead = [time for time in tried if time > limit]
+        self._look_for_pause(max(tried, default=None))
         if ahead:
             self.keep_ahead(max(ahead))
         elif (noted := self._store.noted_ahead()) is not None:
@@ -104,8 +111,19 @@ class ClockWatch:
     def look_back_at_ticks(self) -> None:
         """As `look_back`, for all that the store has seen: before a process that stays writes its next tick."""
         known = self._store.times()
+        self._look_for_pause(known.latest)
         if known.latest is not None and known.latest > self._clock() + MOST_BACK:
             self.keep_ahead(known.latest)
+
+    def _look_for_pause(self, latest: datetime | None) -> None:
+        """If nobody looked for long, that is kept.
+
+        The store may have been put back together with the marker beside it, as when a whole machine is, and nothing
+        tells that from a long sleep: what is older than this moment is looked for before its first send.
+        """
+        now = self._clock()
+        if latest is not None and now - latest > LONG_PAUSE:
+            self._store.keep_awake_since(now)
 
     def keep_ahead(self, latest: datetime) -> None:
         """The store has seen this time, which has not come, whatever is written over it."""

@@ -10,11 +10,13 @@ import errno
 import logging
 import secrets
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import ROUND_CEILING, Decimal
 from enum import Enum, auto
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
 from autopublish import deliveries
@@ -57,11 +59,14 @@ from autopublish.models import (
 )
 from autopublish.pipeline._clock import ClockWatch
 from autopublish.pipeline._links import Links
-from autopublish.pipeline._parts import Journal, Parts, Trouble, resolution_of, tell_bug, without_secrets
+from autopublish.pipeline._parts import Connection, Journal, Parts, Trouble, resolution_of, tell_bug, without_secrets
+from autopublish.pipeline._tokens import is_due, known_end, log_in_anew, may_renew, renew
 from autopublish.platforms._base import Platform
 from autopublish.posts import admits, compose, stops_of
 
 log = logging.getLogger(__name__)
+
+_Answered = TypeVar("_Answered")
 
 #: A delivery that goes so much later than the poll that showed its article has its link fetched first.
 LINK_CHECK_AFTER = timedelta(minutes=1)
@@ -87,7 +92,7 @@ class Line:
     """One account while it is drained."""
 
     account: Account
-    platform: Platform
+    connection: Connection
     resolution: Resolution
     #: As last written to the store.
     standing: Standing
@@ -95,8 +100,17 @@ class Line:
     knows_limits: bool = False
     #: The network was asked in this drain for nothing but the time.
     was_asked: bool = False
+    #: When the program began to look again after a long pause, as last read from the store.
+    awake_since: datetime | None = None
+    #: Its tokens were renewed in this drain, or could not be.
+    was_renewed: bool = False
     #: Stepped over in this drain.
     passed: set[str] = field(default_factory=set)
+
+    @property
+    def platform(self) -> Platform:
+        """The account's platform, with the newest tokens."""
+        return self.connection.platform
 
 
 class Drainer:
@@ -126,7 +140,7 @@ class Drainer:
         if self._store.stop() is not None:
             due = ()  # nothing is sent; what is unknown is looked up all the same
         is_blocked = self._store.standing(name).state is AccountState.AUTH_BLOCKED
-        if not unknown and not due and not is_blocked:
+        if not unknown and not due and not is_blocked and name not in self._store.renewals(now):
             return
         line = self._open(account)
         if line is None:
@@ -178,10 +192,12 @@ class Drainer:
             self._block(standing, str(error))
             return None
         resolution = resolution_of(account, connection.platform)
-        line = Line(account=account, platform=connection.platform, resolution=resolution, standing=standing)
-        if standing.state is AccountState.ACTIVE and standing.fingerprint == connection.fingerprint:
-            return line
-        return line if self._ask_who(line, connection.fingerprint) else None
+        line = Line(account=account, connection=connection, resolution=resolution, standing=standing)
+        is_known = standing.state is AccountState.ACTIVE and standing.fingerprint == connection.fingerprint
+        if not is_known and not self._ask_who(line, connection.fingerprint):
+            return None
+        self._renew_ahead(line)
+        return line
 
     def _ask_who(self, line: Line, fingerprint: str) -> bool:
         """Whether the network takes the credentials, as the account that was pinned; pins it the first time."""
@@ -195,7 +211,7 @@ class Drainer:
             self._waits(line)
             return False
         try:
-            identity = line.platform.whoami()
+            identity = self._renewing(line, lambda platform: platform.whoami())
         except Unauthorized as error:
             self._block(standing, str(without_secrets(error)), fingerprint=fingerprint)
             return False
@@ -214,7 +230,7 @@ class Drainer:
                 fingerprint=fingerprint,
             )
             return False
-        after = replace(standing, identity=identity, fingerprint=fingerprint)
+        after = replace(standing, identity=known_end(line.connection, identity), fingerprint=fingerprint)
         if standing.state is not AccountState.ACTIVE:
             after = deliveries.unblock(after, now)
         self._save(line, after)
@@ -273,6 +289,67 @@ class Drainer:
         self._save(line, deliveries.unreachable(line.standing, None, reason, self._parts.clock()))
         self._trouble(line.standing, reason)
 
+    # --- tokens ------------------------------------------------------------------------------------------------------
+
+    def _renew_ahead(self, line: Line) -> None:
+        """Tokens that end soon were renewed, if that can be; those that there are still work."""
+        if not is_due(line.connection, self._parts.clock()):
+            return
+        try:
+            line.connection = renew(self._parts, line.account, line.connection)
+            line.was_renewed = True
+        except (DeliveryError, SecretError) as error:
+            self._trouble(line.standing, f"its token could not be renewed ahead of time: {error}", failed=False)
+            with suppress(SecretError):
+                line.connection = self._parts.connect(line.account)
+        if (identity := line.standing.identity) is not None:
+            # The end of tokens that are renewed is nobody's business; of others, people hear in time.
+            self._save(line, replace(line.standing, identity=known_end(line.connection, identity)))
+
+    def _renewing(self, line: Line, ask: Callable[[Platform], _Answered]) -> _Answered:
+        """What the network answers to what may be repeated: once more with new tokens where it refused the old ones.
+
+        Raises:
+            DeliveryError: as `ask`; Unauthorized only if new tokens were refused, too, or there are none.
+        """
+        try:
+            return ask(line.platform)
+        except Unauthorized as error:
+            if line.connection.kept is None:
+                raise
+            self._renew_refused(line, without_secrets(error))
+        try:
+            return ask(line.platform)
+        except Unauthorized as error:
+            raise log_in_anew(line.account.name, str(without_secrets(error))) from error
+
+    def _renewed_after(self, line: Line, refusal: Unauthorized) -> tuple[DeliveryError, bool]:
+        """What a refused call means, and whether the same delivery goes again at once: nothing was posted by it."""
+        if line.connection.kept is None:
+            return refusal, False
+        try:
+            self._renew_refused(line, refusal)
+        except Unauthorized as error:
+            return error, False
+        except DeliveryError as error:
+            return NotSent(f"the token was refused, and could not be renewed: {error}"), False
+        return refusal, True
+
+    def _renew_refused(self, line: Line, refusal: Unauthorized) -> None:
+        """The account has newer tokens than those that were refused.
+
+        Raises:
+            DeliveryError: Unauthorized if only a person's login helps, or this drain renewed them once already.
+        """
+        if line.was_renewed or not may_renew(line.connection):
+            raise log_in_anew(line.account.name, str(refusal)) from refusal
+        line.was_renewed = True
+        try:
+            line.connection = renew(self._parts, line.account, line.connection)
+        except SecretError as error:
+            raise Unauthorized(str(error)) from error
+        line.knows_limits = False
+
     # --- the clock ---------------------------------------------------------------------------------------------------
 
     def ask_the_time(self, is_enough: Callable[[], bool], *, of: Collection[AccountState]) -> None:
@@ -311,6 +388,7 @@ class Drainer:
     def _has_come(self, line: Line) -> bool:
         """Whether the clock has reached what the store has seen; a resend within the window of a key rests on that."""
         known, opinion = self._store.times(line.account.name), self._watch.keeper.opinion()
+        line.awake_since = known.awake_since
         if known.is_accepted and opinion is Opinion.AGREES:
             self._store.forget_accepted()
         if known.latest is None or known.latest <= self._parts.clock() + MOST_BACK:
@@ -445,6 +523,7 @@ class Drainer:
             standing=line.standing,
             resolution=deliveries.resolution_for(delivery, line.resolution),
             now=self._parts.clock(),
+            awake_since=line.awake_since,
         )
         if step.step is Step.CHANGED and deliveries.is_stale(step.delivery):
             return self._hold_stale(line, delivery, step.delivery, article)
@@ -462,15 +541,22 @@ class Drainer:
         if self._link_is_dead(article):
             return self._hold(delivery, article, "dead link")
         now = self._parts.clock()
+        picture = self._picture(line, article, delivery)
+        if picture is None and line.platform.needs_picture:
+            return self._hold(
+                delivery,
+                article,
+                f"picture: posts on {line.account.platform} need one, and the article has none that can be used; "
+                f"`autopublish platforms {line.account.platform}` tells what can be",
+            )
         try:
-            picture = self._picture(line, article, delivery)
             post = compose(article, line.account, line.platform.limits, picture=picture, now=now)
         except ComposeError as error:
             return self._hold(delivery, article, f"{error.hold}: {error}")
         if self._lacks_money(line, post):
             return Go.STOP
         try:
-            stage = line.platform.stage(post, delivery.stage or Stage())
+            stage = self._renewing(line, lambda platform: platform.stage(post, delivery.stage or Stage()))
         except DeliveryError as error:
             settled = deliveries.stage_failed(delivery, without_secrets(error), line.standing, now)
             return self._write(line, delivery, settled, article, post)
@@ -494,7 +580,9 @@ class Drainer:
         )
         if not self._store.intend(delivery, row, attempt, fingerprint=line.standing.fingerprint):
             return self._reread(line)
-        outcome = self._publish(line, row, attempt, frozen)
+        outcome, is_renewed = self._publish(line, row, attempt, frozen), False
+        if isinstance(outcome, Unauthorized):
+            outcome, is_renewed = self._renewed_after(line, outcome)
         settled = deliveries.settle(
             row,
             attempt,
@@ -504,8 +592,8 @@ class Drainer:
             resolution=deliveries.resolution_for(delivery, line.resolution),
             now=self._parts.clock(),
         )
-        if isinstance(outcome, NotSent) and (self._stopping() or self._store.stop() is not None):
-            # We refused it ourselves: that is no failure of the account.
+        if is_renewed or (isinstance(outcome, NotSent) and (self._stopping() or self._store.stop() is not None)):
+            # We refused it ourselves, or it goes again with new tokens: that is no failure of the account.
             settled = replace(settled, standing=line.standing)
         self._journal.add_change(delivery.state, row, article, post)
         return self._write(line, row, settled, article, post)
@@ -555,7 +643,7 @@ class Drainer:
             return None
         error: DeliveryError
         try:
-            line.platform.learn_limits()
+            self._renewing(line, lambda platform: platform.learn_limits())
         except DeliveryError as failure:
             error = without_secrets(failure)
         except Exception as failure:  # noqa: BLE001 - told and contained
@@ -668,7 +756,7 @@ class Drainer:
         self, line: Line, post: Post, stage: Stage, key: str | None, since: datetime
     ) -> Receipt | DeliveryError | None:
         try:
-            return line.platform.find(post, stage, key=key, since=since)
+            return self._renewing(line, lambda platform: platform.find(post, stage, key=key, since=since))
         except DeliveryError as error:
             return without_secrets(error)
         except Exception as error:  # noqa: BLE001 - told and contained

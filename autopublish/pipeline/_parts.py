@@ -10,8 +10,8 @@ from datetime import datetime
 from threading import Lock
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from autopublish.errors import AutopublishError
-from autopublish.models import Account, Article, Delivery, Post, Resolution, State
+from autopublish.errors import AutopublishError, SecretError
+from autopublish.models import Account, Article, Credentials, Delivery, Kept, Post, Resolution, State
 from autopublish.net import Client
 from autopublish.redaction import redact
 from autopublish.store import Store
@@ -70,6 +70,17 @@ class Connection:
 
     platform: Platform
     fingerprint: str
+    #: What the store keeps of a login, if the platform works with it.
+    kept: Kept | None = None
+
+
+def no_seal(_account: str, _credentials: Credentials) -> str:
+    """Where nothing is kept, nothing can be sealed.
+
+    Raises:
+        SecretError: always.
+    """
+    raise SecretError("there is no key to seal credentials with")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +100,8 @@ class Parts:
     #: The platform with its secrets. Raises SecretError.
     connect: Callable[[Account], Connection]
     pictures: Callable[[], Pictures]
+    #: Seals an account's credentials for the store. Raises SecretError.
+    seal: Callable[[str, Credentials], str] = no_seal
     #: Asks an engine to call a verb for a key, now or at a time: ("poll", feed id) or ("drain", account).
     wake: Wake = field(default=lambda _verb, _key, _at=None: None)
     leases: Leases = field(default_factory=Alone)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from autopublish.errors import ConfigError, StoreError
 from autopublish.models import AccountState, Feed, Standing, State
-from autopublish.pipeline._clock import ClockWatch
+from autopublish.pipeline._clock import LONG_PAUSE, ClockWatch
 from autopublish.pipeline._due import due_at, goes_on_at, is_due, paced_until
 from autopublish.pipeline._links import Links
 from autopublish.pipeline._parts import Journal, Parts, Polled, Trouble, tell_bug
@@ -111,9 +111,15 @@ class Pipeline:
         self._watch.judge(self._ask_the_time)
         self._parts.leases.give_all_back()
 
-    def judge_clock(self) -> None:
-        """Every account stops while two servers say that the clock is wrong, and goes on once two agree with it."""
+    def look_back_at_ticks(self) -> None:
+        """What the ticks and polls of before say of the clock is kept: before anything is written over it."""
         self._watch.look_back_at_ticks()
+
+    def judge_clock(self) -> None:
+        """Every account stops while two servers say that the clock is wrong, and goes on once two agree with it.
+
+        It may take long: networks that are stopped are asked for the time, one after the other.
+        """
         self._watch.judge(self._ask_of_stopped)
 
     def _ask_the_time(self, is_enough: Callable[[], bool]) -> None:
@@ -147,6 +153,9 @@ class Pipeline:
         # Whoever woke it may have seen it as it was before the last poll.
         if self._polled_at(feed := store.feed(key)) <= self._parts.clock():
             self._feeds[key] = feed
+            if feed.last_try is not None and self._parts.clock() - feed.last_try > LONG_PAUSE:
+                # The machine may have slept, and woken us by this very feed.
+                self._watch.look_back_at_ticks()
             self._poller.begin_round()
             self.poll(key)
             self._flush()
@@ -242,6 +251,7 @@ class Pipeline:
         self._watch.note(standings.values())
         # Its credentials may have been mended.
         names = {name for name, one in standings.items() if one.state is AccountState.AUTH_BLOCKED}
+        names.update(self._parts.store.renewals(now))
         for work in self._parts.store.work():
             standing = standings.get(work.account)
             stands = standing is None or standing.state is not AccountState.ACTIVE
@@ -298,6 +308,7 @@ class Pipeline:
         self._watch.note(standings.values())
         # A blocked account is asked again whether its credentials work now, whatever waits for it.
         names = {name for name, one in standings.items() if one.state is AccountState.AUTH_BLOCKED}
+        names.update(self._parts.store.renewals(now))
         for work in self._work():
             standing = standings.get(work.account)
             if standing is None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 
 from autopublish import deliveries
-from autopublish.errors import DeliveryError, OutcomeUnknown
+from autopublish.errors import DeliveryError, OutcomeUnknown, SecretError, StoreError
 from autopublish.models import Account, Identity, Standing
 from autopublish.pipeline._parts import Connection, Parts, tell_bug
+from autopublish.pipeline._tokens import known_end, renewing
 
 log = logging.getLogger(__name__)
 
@@ -24,8 +25,8 @@ def resume(parts: Parts, account: Account, *, actor: str, accepted: str | None) 
     """
     # Before the network is asked: on some each call costs money.
     deliveries.check_resume(parts.store.standing(account.name))
-    connection = parts.connect(account)
-    identity, now = _who(connection, account.name), parts.clock()
+    connection, identity = _who(parts, account)
+    now = parts.clock()
     return parts.store.rule(
         account.name,
         lambda standing, rows: deliveries.resume(
@@ -36,12 +37,13 @@ def resume(parts: Parts, account: Account, *, actor: str, accepted: str | None) 
     )
 
 
-def _who(connection: Connection, account: str) -> Identity:
+def _who(parts: Parts, account: Account) -> tuple[Connection, Identity]:
     try:
-        return connection.platform.whoami()
-    except DeliveryError:
+        connection, identity = renewing(parts, account, parts.connect(account), lambda platform: platform.whoami())
+        return connection, known_end(connection, identity)
+    except (DeliveryError, SecretError, StoreError):
         raise
     except Exception as error:
         # A bug of ours or of a library must not end the command before the other accounts had their turn.
-        tell_bug(log, "whoami failed", error, account=account)
+        tell_bug(log, "whoami failed", error, account=account.name)
         raise OutcomeUnknown(f"the program failed during the call: {type(error).__name__}") from error

@@ -14,8 +14,9 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
-from autopublish.models import Identity, MediaLimits, Post, ReadBack, Receipt, Stage
+from autopublish.models import Credentials, Identity, MediaLimits, Post, ReadBack, Receipt, Stage
 from autopublish.platforms._http import Http
+from autopublish.platforms._login import Login
 from autopublish.text import TextLimits
 
 __all__ = ["Card", "Platform", "ReadBack"]
@@ -48,9 +49,15 @@ class Platform(ABC):
     card: ClassVar[Card] = Card.NETWORK
     #: How `cards` draws a post of this network.
     look: str = "plain"
+    #: How `accounts login` gets the secrets that the file leaves out; None: they stand in the file.
+    login: ClassVar[Login | None] = None
+    #: Whether what `refresh` uses up works no more afterwards, so that a call without an answer may have ended it.
+    refreshes_once: ClassVar[bool] = False
     limits: TextLimits
     #: None: no pictures.
     media: MediaLimits | None = None
+    #: Whether the account can post nothing without a picture.
+    needs_picture: bool = False
     #: How long the network remembers our key; None: it knows none.
     key_window: timedelta | None = None
     read_back: ReadBack = ReadBack.NONE
@@ -87,6 +94,19 @@ class Platform(ABC):
             DeliveryError: the network could not be asked.
         """
         return None
+
+    def can_refresh(self) -> bool:
+        """Whether `refresh` can renew these credentials."""
+        return type(self).refresh is not Platform.refresh
+
+    def refresh(self) -> Credentials:
+        """New credentials in the place of these: all values of the login, one call, never repeated.
+
+        Raises:
+            NotImplementedError: the network has no such call.
+            DeliveryError: Unauthorized if only a person's login helps; NotSent if these surely stay as they are.
+        """
+        raise NotImplementedError
 
     def price(self, post: Post) -> Decimal:
         """What the network takes for the post, in dollars, as far as it is known; never less than that."""

@@ -19,6 +19,7 @@ from pydantic import SecretStr
 
 from autopublish.errors import DeliveryError, OutcomeUnknown, RateLimited, Unauthorized, Undecided
 from autopublish.platforms._http import LONGEST_WAIT, Answer, Http, evidence
+from autopublish.platforms._json import mapping_of, object_of, whole_of
 
 #: How an account's `version` is written.
 VERSION: Final = r"v[0-9]{1,3}\.[0-9]{1,2}"
@@ -57,12 +58,12 @@ class Refusal:
 def refusal_of(answer: Answer) -> Refusal | None:
     """The API's refusal; None: something else has answered, or it does not know itself what became of the request."""
     error = _error_in(answer)
-    code = _whole(error.get("code"))
+    code = whole_of(error.get("code"))
     if code is None or not 400 <= answer.status < 500 or code in _UNKNOWN:
         return None
     if error.get("is_transient") is True and code not in _LIMITS and code not in _BLOCKS:
         return None
-    return Refusal(code=code, subcode=_whole(error.get("error_subcode")) or 0)
+    return Refusal(code=code, subcode=whole_of(error.get("error_subcode")) or 0)
 
 
 class Graph:
@@ -160,13 +161,13 @@ class Graph:
         words, refusal = self.words(answer), refusal_of(answer)
         if refusal is None:
             return _foreign_error(answer, words)
+        if refusal.subcode in _AUTH_SUBCODES:
+            return Unauthorized(words)
         if refusal.code in _LIMITS:
             return RateLimited(words, wait=_regained(answer) or answer.retry_after() or _WAIT)
         if refusal.code in _BLOCKS:
             return RateLimited(words, wait=_BLOCKS[refusal.code])
-        if refusal.code in _AUTH or refusal.subcode in _AUTH_SUBCODES:
-            return Unauthorized(words)
-        return None
+        return Unauthorized(words) if refusal.code in _AUTH else None
 
     def look_error(self, answer: Answer) -> DeliveryError:
         """What an answer that is not what was asked for says of the account; no post depends on it."""
@@ -185,14 +186,6 @@ class Graph:
         return evidence(replace(answer, body=said))
 
 
-def object_of(answer: Answer) -> Mapping[str, Any]:
-    """The JSON object that the body holds; an empty one if it holds none."""
-    try:
-        return answer.json()
-    except OutcomeUnknown:
-        return {}
-
-
 def id_of(answer: Answer) -> str | None:
     """The id of what was made or described, if it is one that can be stored and shown."""
     value = object_of(answer).get("id")
@@ -202,7 +195,7 @@ def id_of(answer: Answer) -> str | None:
 def entries_of(answer: Answer) -> Sequence[Mapping[str, Any]]:
     """The entries of a list; one that is no object is an empty one."""
     data = object_of(answer).get("data")
-    return [_mapping(entry) for entry in data] if isinstance(data, list) else []
+    return [mapping_of(entry) for entry in data] if isinstance(data, list) else []
 
 
 def next_of(answer: Answer) -> str | None:
@@ -211,10 +204,10 @@ def next_of(answer: Answer) -> str | None:
     Raises:
         Undecided: it goes on, and does not say where.
     """
-    paging = _mapping(object_of(answer).get("paging"))
+    paging = mapping_of(object_of(answer).get("paging"))
     if not paging.get("next"):
         return None
-    after = _mapping(paging.get("cursors")).get("after")
+    after = mapping_of(paging.get("cursors")).get("after")
     if not isinstance(after, str) or not after:
         raise Undecided("the list of posts ends before its end")
     return after
@@ -253,7 +246,7 @@ def _foreign_error(answer: Answer, words: str) -> DeliveryError:
 
 def _sentences(error: Mapping[str, Any]) -> Iterator[str]:
     """What a refusal says, its numbers first."""
-    numbers = [f"{error[name]}" for name in ("code", "error_subcode") if _whole(error.get(name)) is not None]
+    numbers = [f"{error[name]}" for name in ("code", "error_subcode") if whole_of(error.get(name)) is not None]
     if numbers:
         yield f"code {'/'.join(numbers)}:"
     for name in ("message", "error_user_title", "error_user_msg"):
@@ -271,18 +264,10 @@ def _regained(answer: Answer) -> timedelta | None:
     except (ValueError, RecursionError):
         return None
     lists = usage.values() if isinstance(usage, dict) else ()
-    entries = [_mapping(one) for group in lists if isinstance(group, list) for one in group]
-    minutes = max((_whole(one.get("estimated_time_to_regain_access")) or 0 for one in entries), default=0)
+    entries = [mapping_of(one) for group in lists if isinstance(group, list) for one in group]
+    minutes = max((whole_of(one.get("estimated_time_to_regain_access")) or 0 for one in entries), default=0)
     return timedelta(minutes=min(minutes, LONGEST_WAIT // timedelta(minutes=1))) if minutes > 0 else None
 
 
 def _error_in(answer: Answer) -> Mapping[str, Any]:
-    return _mapping(object_of(answer).get("error"))
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _whole(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    return mapping_of(object_of(answer).get("error"))

@@ -85,11 +85,11 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upload:
-    """One file as a form carries it."""
+    """One part of a form with a kind of its own: a file, or where there is no `filename`, a field."""
 
     content: bytes = field(repr=False)
     #: What the server may call it; it is never a path.
-    filename: str
+    filename: str | None = None
     #: Media type.
     type: str
 
@@ -169,13 +169,17 @@ def multipart(files: Mapping[str, Upload], fields: Mapping[str, str] | None = No
 
     The boundary is made from what the form holds, so that the same arguments give the same bytes.
     """
+    from urllib3.fields import RequestField
     from urllib3.filepost import encode_multipart_formdata
 
-    parts: list[tuple[str, str | tuple[str, bytes, str]]] = [*(fields or {}).items()]
-    parts += [(name, (file.filename, file.content, file.type)) for name, file in files.items()]
+    parts = [RequestField.from_tuples(name, value) for name, value in (fields or {}).items()]
+    for name, file in files.items():
+        part = RequestField(name, file.content, filename=file.filename)
+        part.make_multipart(content_type=file.type)
+        parts.append(part)
     digest = sha256()
-    for name, value in parts:
-        for piece in (name, *((value,) if isinstance(value, str) else value)):
+    for part in parts:
+        for piece in (part.render_headers(), part.data):
             digest.update(sha256(piece if isinstance(piece, bytes) else piece.encode()).digest())
     body, kind = encode_multipart_formdata(parts, boundary=digest.hexdigest()[:40])
     return body, {"Content-Type": kind}

@@ -4,6 +4,8 @@ Setup: in Bluesky, Settings > Privacy and security > App passwords > Add app pas
 without `@`, or the DID) and the app password as `app_password`, never the account's own password. An account on a
 server of its own also names it as `service`.
 
+Or leave `app_password` out: `autopublish accounts login NAME` asks for it and keeps it sealed.
+
 What is posted: the text with working links and hashtags, and a card with title, summary and picture of the article. A
 handle in a title stays plain text: nobody is mentioned. The text may hold 300 characters as people see them (three are
 kept back, since servers count new emoji differently) and 3,000 bytes.
@@ -45,6 +47,8 @@ from autopublish.errors import (
 from autopublish.models import FOREVER, Identity, MediaLimits, Picture, Post, Receipt, Span, SpanKind, Stage
 from autopublish.platforms._base import Card, Platform, ReadBack
 from autopublish.platforms._http import LONGEST_WAIT, Answer, evidence
+from autopublish.platforms._json import mapping_of, text_in
+from autopublish.platforms._login import PasswordLogin
 from autopublish.redaction import redact
 from autopublish.text import TextLimits, graphemes
 
@@ -112,9 +116,13 @@ class Bluesky(Platform):
         #: The handle without @, such as news.example, or the DID.
         identifier: Annotated[str, AfterValidator(_checked_identifier)]
         #: An app password (Settings > Privacy and security > App passwords), never the account's own.
-        app_password: SecretStr
+        app_password: SecretStr | None = None
 
     settings: Settings
+    login = PasswordLogin(
+        gives=("app_password",),
+        where="Bluesky's Settings > Privacy and security > App passwords; never the account's own",
+    )
     look = "bluesky"
     card = Card.OURS
     # 300 graphemes and 3,000 bytes by the lexicon app.bsky.feed.post; three graphemes less, since libraries of another
@@ -190,6 +198,28 @@ class Bluesky(Platform):
             raise Undecided(f"another record stands under the key {rkey}")
         return _receipt(f"at://{self._logged_in().did}/{_COLLECTION}/{rkey}", rkey)
 
+    def delete(self, receipt: Receipt) -> None:
+        """The record is not there any more; where there is none, the server says the same.
+
+        Source: https://docs.bsky.app/docs/api/com-atproto-repo-delete-record
+
+        Raises:
+            DeliveryError: it could not be taken away.
+        """
+        match = _AT_URI.fullmatch(receipt.remote_id)
+        if match is None or match[1] != self._logged_in().did:
+            raise Rejected("this is no post of the account")
+        answer = self._delete_once(self._logged_in(), match[2])
+        if _error_name(answer) == "ExpiredToken":
+            answer = self._delete_once(self._renewed(), match[2])
+        if not answer.ok:
+            raise self._refusal(answer)
+
+    def _delete_once(self, session: _Session, rkey: str) -> Answer:
+        body = {"repo": session.did, "collection": _COLLECTION, "rkey": rkey}
+        url = f"{session.pds}/xrpc/com.atproto.repo.deleteRecord"
+        return self.http.ask("POST", url, headers=_bearer(session.access), json=body)
+
     # --- records ---
 
     def _put(self, rkey: str, record: Mapping[str, Any]) -> Answer:
@@ -220,7 +250,7 @@ class Bluesky(Platform):
             return None
         if not answer.ok:
             raise self._refusal(answer)
-        return _mapping(answer.json().get("value"))
+        return mapping_of(answer.json().get("value"))
 
     def _find_by_link(self, post: Post, since: datetime) -> Receipt | None:
         # The list is sorted by record key. Ours hold the article's publication time, which may be long before `since`.
@@ -235,7 +265,7 @@ class Bluesky(Platform):
                     return _receipt(uri, rkey)
                 if (time := key_time(rkey)) is not None and time < oldest:
                     return None
-            cursor = _string(page, "cursor")
+            cursor = text_in(page, "cursor")
             if not cursor:
                 return None
         raise Undecided(f"more than {_PAGE * _PAGES} posts since {oldest:%Y-%m-%d %H:%M}")
@@ -305,7 +335,7 @@ class Bluesky(Platform):
             f"{self._service}/xrpc/com.atproto.server.createSession",
             json={
                 "identifier": self.settings.identifier,
-                "password": self.settings.app_password.get_secret_value(),
+                "password": self._password,
             },
         )
         if not answer.ok:
@@ -336,19 +366,31 @@ class Bluesky(Platform):
         except OutcomeUnknown as error:
             raise NotSent(f"login: {error}") from error
         if body.get("active") is False:
-            raise Unauthorized(f"login: the account is {_string(body, 'status')[:40] or 'not active'}")
-        did, access, refresh = (_string(body, name) for name in ("did", "accessJwt", "refreshJwt"))
+            raise Unauthorized(f"login: the account is {text_in(body, 'status')[:40] or 'not active'}")
+        did, access, refresh = (text_in(body, name) for name in ("did", "accessJwt", "refreshJwt"))
         if not (_DID.fullmatch(did) and access and refresh):
             raise NotSent("login: the answer holds no session")
         session = _Session(
             did=did,
-            handle=_string(body, "handle") or did,
+            handle=text_in(body, "handle") or did,
             pds=_pds_of(body.get("didDoc"), self._service) or self._service,
             access=access,
             refresh=refresh,
         )
         redact.know(session, (access, refresh))
         return session
+
+    @property
+    def _password(self) -> str:
+        """The app password.
+
+        Raises:
+            Unauthorized: there is none.
+        """
+        secret = self.settings.app_password
+        if secret is None:
+            raise Unauthorized("no app password: name it in the file, or log in")
+        return secret.get_secret_value()
 
     @property
     def _service(self) -> str:
@@ -393,7 +435,7 @@ class Bluesky(Platform):
     def _evidence(self, answer: Answer) -> str:
         """Status and the server's words, without our secrets even if the server repeats them."""
         words = evidence(answer)
-        secrets = [self.settings.app_password.get_secret_value()]
+        secrets = [self._password]
         if self._session is not None:
             secrets += [self._session.access, self._session.refresh]
         for secret in filter(None, secrets):
@@ -510,18 +552,9 @@ def _message(answer: Answer) -> str:
 
 def _text_of(answer: Answer, name: str) -> str:
     try:
-        return _string(answer.json(), name)
+        return text_in(answer.json(), name)
     except OutcomeUnknown:
         return ""
-
-
-def _string(values: Mapping[str, Any], name: str) -> str:
-    value = values.get(name)
-    return value if isinstance(value, str) else ""
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
 
 
 def _receipt(uri: object, rkey: str) -> Receipt:
@@ -565,10 +598,10 @@ def _pds_of(document: object, service: str) -> str | None:
 
     The token goes there, so it must be https, unless the service itself is reached by http.
     """
-    services = _mapping(document).get("service")
+    services = mapping_of(document).get("service")
     for entry in services if isinstance(services, list) else ():
-        endpoint = _mapping(entry).get("serviceEndpoint")
-        if str(_mapping(entry).get("id", "")).endswith("#atproto_pds") and isinstance(endpoint, str):
+        endpoint = mapping_of(entry).get("serviceEndpoint")
+        if str(mapping_of(entry).get("id", "")).endswith("#atproto_pds") and isinstance(endpoint, str):
             return _trusted(endpoint, service)
     return None
 
@@ -589,7 +622,7 @@ def _records_of(page: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any
     if not isinstance(records, list):
         raise OutcomeUnknown("the list of posts cannot be read")
     for entry in records:
-        yield str(_mapping(entry).get("uri", "")), _mapping(_mapping(entry).get("value"))
+        yield str(mapping_of(entry).get("uri", "")), mapping_of(mapping_of(entry).get("value"))
 
 
 def _made_at(rkey: str, record: Mapping[str, Any]) -> datetime:
@@ -616,14 +649,14 @@ def _carries(record: Mapping[str, Any], post: Post) -> bool:
 
 def _links(record: Mapping[str, Any]) -> Iterator[str]:
     """Every link of a record: its card, beside a quote too, its facets, and what stands in the text."""
-    embed = _mapping(record.get("embed"))
-    for card in (embed, _mapping(embed.get("media"))):
-        yield str(_mapping(card.get("external")).get("uri", ""))
+    embed = mapping_of(record.get("embed"))
+    for card in (embed, mapping_of(embed.get("media"))):
+        yield str(mapping_of(card.get("external")).get("uri", ""))
     facets = record.get("facets")
     for facet in facets if isinstance(facets, list) else ():
-        features = _mapping(facet).get("features")
+        features = mapping_of(facet).get("features")
         for feature in features if isinstance(features, list) else ():
-            yield str(_mapping(feature).get("uri", ""))
+            yield str(mapping_of(feature).get("uri", ""))
     for match in _URL_IN_TEXT.finditer(str(record.get("text", ""))):
         # What ends a sentence may also end a link.
         yield match[0]

@@ -13,6 +13,9 @@ user of the business portfolio is safer. With `app_id` and `app_secret` (Setting
 (`appsecret_proof`), and `check` tells when the token ends, which permissions it lacks, and that an app cannot be
 published since it names no privacy policy. Whether it is published, Facebook does not tell. Posting costs nothing.
 
+Or leave steps 3 to 5 and `page_token` out: with `app_id`, `app_secret` and an https address that the app lists under
+Valid OAuth Redirect URIs (it may lead nowhere), `autopublish accounts login NAME --redirect https://...` does them.
+
 What is posted: the text, and with `post_as: link` a card that Facebook draws of the article's page. `post_as: photo`
 posts the article's picture with its alt text instead, without a card (an article without a picture gets the card), so
 keep `{{ link }}` in the template. Facebook makes links of addresses and hashtags of `#tag`; nothing else is read as
@@ -68,11 +71,12 @@ from autopublish.platforms._graph import (
     id_of,
     links_in,
     next_of,
-    object_of,
     refusal_of,
     time_of,
 )
 from autopublish.platforms._http import Answer, Http, Upload, multipart
+from autopublish.platforms._json import object_of
+from autopublish.platforms._login import CodeLogin, Exchange, Pages
 from autopublish.text import WORD_JOINER, TextLimits, clean, unlinked, utf16_units
 
 #: Long-standing, and what other schedulers keep to; Meta's pages for developers state none.
@@ -143,8 +147,28 @@ class Facebook(Platform):
         version: Annotated[str, Field(pattern=rf"^{VERSION}$")] = "v26.0"
         #: Address of the Graph API.
         server: HttpUrl = HttpUrl("https://graph.facebook.com")
+        #: Where a person logs in.
+        login_server: HttpUrl = HttpUrl("https://www.facebook.com")
 
     settings: Settings
+    # https://developers.facebook.com/docs/facebook-login/guides/access-tokens/get-long-lived/#get-a-long-lived-page-access-token
+    login = CodeLogin(
+        gives=("page_token",),
+        authorize="{login_server}/{version}/dialog/oauth",
+        redeem="{server}/{version}/oauth/access_token",
+        scopes=("pages_show_list", "pages_manage_posts", "pages_read_engagement"),
+        scope_separator=",",
+        client_id="app_id",
+        client_secret="app_secret",  # noqa: S106 - the name of a setting
+        pkce=False,
+        exchange=Exchange(
+            url="{server}/{version}/oauth/access_token",
+            grant_type="fb_exchange_token",
+            parameter="fb_exchange_token",
+            fields={"client_id": "app_id", "client_secret": "app_secret"},
+        ),
+        pages=Pages(url="{server}/{version}/me/accounts", chosen_by="page"),
+    )
     look = "facebook"
     limits = TextLimits(length=_LENGTH, count=utf16_units, neutralise=harmless)
     media: MediaLimits | None = MediaLimits(size_bytes=_PHOTO_BYTES, side=_SIDE, alt_length=_ALT_LENGTH)
@@ -228,11 +252,14 @@ class Facebook(Platform):
         return {"scopes": [], "expires_at": 0, **data}
 
     def _names_policy(self, app: str) -> bool:
-        """Whether the app names a privacy policy, as each published one must.
+        """Whether the app names a privacy policy, as each published one must; also if Facebook does not tell.
 
-        Source: https://developers.facebook.com/docs/graph-api/reference/application/
+        Source: https://github.com/facebook/facebook-python-business-sdk/blob/main/facebook_business/adobjects/application.py
         """
         answer = self._graph.ask_as_app(app, app, {"fields": "id,privacy_policy_url"})
+        refusal = refusal_of(answer)
+        if refusal is not None and refusal.code == _INVALID:
+            return True
         if id_of(answer) is None:
             raise self._graph.look_error(answer)
         return bool(object_of(answer).get("privacy_policy_url"))

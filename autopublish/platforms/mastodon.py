@@ -5,6 +5,9 @@ Setup: in the web page of your server, Preferences > Development > New applicati
 more and copy "Your access token". Give the server's address as `server` and the token as `access_token`. The token
 works until you revoke it there. Posting costs nothing.
 
+Or leave `access_token` out: `autopublish accounts login NAME` makes an application on your server, and you say yes in
+a browser.
+
 What is posted: the text with its link and hashtags and the article's picture with its alt text, within the limits that
 the server states. What Mastodon does not take for a link, such as a host in a very new domain, counts in full. Without
 a picture the server itself draws a card from the page behind the link. `visibility` says who sees it (`public`,
@@ -14,7 +17,7 @@ nobody, and `#tag` there is no hashtag.
 
 The relatives: Pleroma, Akkoma and GoToSocial take longer posts and count every link in full; posts go there as plain
 text, so that no title is read as Markdown. Pixelfed takes posts with a picture only (an article without one is
-REJECTED, and the reason says so), shows no cards, knows no `direct`, and its tokens expire after about a year.
+HELD `picture`), shows no cards, knows no `direct`, and its tokens expire after about a year.
 
 Unknown outcome: after a timeout, a broken connection or a server's error the account's own posts are read, ten minutes
 later, for the article's link. If the post is there, that is it. If it is absent twice, the same bytes go again under
@@ -61,6 +64,8 @@ from autopublish.errors import (
 from autopublish.models import Identity, MediaLimits, Picture, Post, Receipt, Stage
 from autopublish.platforms._base import Platform, ReadBack
 from autopublish.platforms._http import LONGEST_WAIT, Answer, Http, Upload, evidence, multipart
+from autopublish.platforms._json import mapping_of, value_of
+from autopublish.platforms._login import CodeLogin
 from autopublish.text import TextLimits, characters, clean, graphemes, html_to_text, shorten, unlinked
 
 # --- what the documentation says -------------------------------------------------------------------------------------
@@ -293,7 +298,7 @@ class Mastodon(Platform):
         #: The address of the account's own server, such as https://mastodon.example.
         server: Annotated[HttpUrl, AfterValidator(_checked_server)]
         #: The token of an application of your own (Preferences > Development > New application).
-        access_token: SecretStr
+        access_token: SecretStr | None = None
         #: Who sees the posts: public, unlisted, private (followers) or direct.
         visibility: Visibility = Visibility.PUBLIC
         #: Two letters; the article's own by default.
@@ -304,6 +309,13 @@ class Mastodon(Platform):
         sensitive: bool = False
 
     settings: Settings
+    # https://docs.joinmastodon.org/methods/apps/#create, https://docs.joinmastodon.org/methods/oauth/
+    login = CodeLogin(
+        register="{server}/api/v1/apps",
+        authorize="{server}/oauth/authorize",
+        redeem="{server}/oauth/token",
+        scopes=("read:accounts", "read:statuses", "write:statuses", "write:media"),
+    )
     look = "mastodon"
     # Those of a Mastodon that changed nothing, until `learn_limits`.
     limits = TextLimits(
@@ -347,11 +359,12 @@ class Mastodon(Platform):
             instance = self._instance(asked)
         if not asked.answered:
             raise NotSent(f"the server does not say what it takes: {asked.failures[0]}")
-        statuses = _mapping(_mapping(instance.get("configuration")).get("statuses"))
+        statuses = mapping_of(mapping_of(instance.get("configuration")).get("statuses"))
         software = _software(name, instance)
         takes_plain = software in _MARKS_UP or "text/plain" in _strings(statuses.get("supported_mime_types"))
         self.limits = self._less_warning(_text_limits(software, instance, statuses))
         self.media = _media_limits(software, instance, statuses)
+        self.needs_picture = software is Software.PIXELFED
         self._server = _Server(software=software, is_told_plain=takes_plain)
         return self._server
 
@@ -359,9 +372,9 @@ class Mastodon(Platform):
         """The name by nodeinfo, which is empty if it does not tell. https://nodeinfo.diaspora.software/protocol.html"""
         links = self._described("/.well-known/nodeinfo", asked).get("links")
         for link in links if isinstance(links, list) else ():
-            rel, href = str(_mapping(link).get("rel", "")), str(_mapping(link).get("href", ""))
+            rel, href = str(mapping_of(link).get("rel", "")), str(mapping_of(link).get("href", ""))
             if re.search(r"/schema/2\.[01]$", rel) and (path := self._path_here(href)):
-                return str(_mapping(self._described(path, asked).get("software")).get("name", "")).lower()
+                return str(mapping_of(self._described(path, asked).get("software")).get("name", "")).lower()
         return ""
 
     def _path_here(self, href: str) -> str | None:
@@ -404,7 +417,7 @@ class Mastodon(Platform):
             asked.failures.append(self._words(answer))
             return {}
         asked.answered = True
-        return _mapping(_json(answer)) if answer.ok else {}
+        return mapping_of(value_of(answer)) if answer.ok else {}
 
     @contextmanager
     def _quickly(self) -> Iterator[None]:
@@ -437,7 +450,7 @@ class Mastodon(Platform):
             DeliveryError: Unauthorized if the token is refused; else it could not be asked.
         """
         answer = self.http.ask("GET", f"{self._base}/api/v1/accounts/verify_credentials", headers=self._headers())
-        body = _mapping(_json(answer))
+        body = mapping_of(value_of(answer))
         account = _id(body.get("id"))
         if not answer.ok or account is None:
             raise self._look_refusal(answer)
@@ -454,7 +467,7 @@ class Mastodon(Platform):
         answer = self.http.ask("GET", f"{self._base}/api/v1/apps/verify_credentials", headers=self._headers())
         if not answer.ok:
             return None
-        given = set(_strings(_mapping(_json(answer)).get("scopes")))
+        given = set(_strings(mapping_of(value_of(answer)).get("scopes")))
         if not given:
             return None
         return tuple(
@@ -481,8 +494,9 @@ class Mastodon(Platform):
         if post.picture is None:
             return Stage(data=fixed)
         done = stage.data if stage.data.get("sha256") == post.picture.sha256 else {}
-        media, ready = _id(done.get("media")), done.get("ready") is True
-        if media is not None and not ready:
+        media, ready = _id(done.get("media")), False
+        if media is not None:
+            # Also one that was ready: servers drop what is in no post after a day.
             media, ready = self._polled(media)
         if media is None:
             media, ready = self._upload(post.picture)
@@ -498,7 +512,7 @@ class Mastodon(Platform):
             DeliveryError: it could not be asked.
         """
         if self._server is None and stage.data.get("software") in tuple(Software):
-            is_told_plain = "content_type" in _mapping(stage.data.get("options"))
+            is_told_plain = "content_type" in mapping_of(stage.data.get("options"))
             return _Server(software=Software(stage.data["software"]), is_told_plain=is_told_plain)
         return self._server or self._learn()
 
@@ -538,7 +552,7 @@ class Mastodon(Platform):
             answer = self._post_media("v1", body, kind)
         if not answer.ok:
             raise self._upload_refusal(answer)
-        made = _mapping(_json(answer))
+        made = mapping_of(value_of(answer))
         media = _id(made.get("id"))
         if media is None:
             raise OutcomeUnknown(f"the upload was answered without an id; {self._words(answer)}")
@@ -558,7 +572,7 @@ class Mastodon(Platform):
             return None, False
         if not answer.ok:
             raise self._upload_refusal(answer)
-        return media, answer.status != 206 and _mapping(_json(answer)).get("url") is not None
+        return media, answer.status != 206 and mapping_of(value_of(answer)).get("url") is not None
 
     def _media(self, media: str) -> Answer:
         return self.http.ask("GET", f"{self._base}/api/v1/media/{quote(media, safe='')}", headers=self._headers())
@@ -578,7 +592,7 @@ class Mastodon(Platform):
             headers=self._headers() | {"Idempotency-Key": key},
             json=self._status(post, stage),
         )
-        receipt = _receipt(_mapping(_json(answer))) if answer.ok else None
+        receipt = _receipt(mapping_of(value_of(answer))) if answer.ok else None
         if receipt is not None:
             return receipt
         if _is_login(answer):
@@ -589,7 +603,7 @@ class Mastodon(Platform):
 
     def _status(self, post: Post, stage: Stage) -> dict[str, Any]:
         """The status as https://docs.joinmastodon.org/methods/statuses/#create has it."""
-        options = _mapping(stage.data.get("options")) or self._options(post, _Server())
+        options = mapping_of(stage.data.get("options")) or self._options(post, _Server())
         media = _media_of(post, stage)
         return {"status": post.text, **options, **({"media_ids": [media]} if media else {})}
 
@@ -670,6 +684,24 @@ class Mastodon(Platform):
         found = self._search(post, since)
         return None if found is None else _receipt(found)
 
+    def delete(self, receipt: Receipt) -> None:
+        """The status is not there any more.
+
+        Source: https://docs.joinmastodon.org/methods/statuses/#delete
+
+        Raises:
+            DeliveryError: it could not be taken away.
+        """
+        status = _id(receipt.remote_id)
+        if status is None:
+            raise Rejected("this is no status of the account")
+        url = f"{self._base}/api/v1/statuses/{quote(status, safe='')}"
+        answer = self.http.ask("DELETE", url, headers=self._headers())
+        # The API's own word for what is gone, or was never the account's: readers of the account do not see it.
+        is_gone = answer.status in (404, 410) and isinstance(mapping_of(value_of(answer)).get("error"), str)
+        if not answer.ok and not is_gone:
+            raise self._look_refusal(answer)
+
     def _search(self, post: Post, since: datetime) -> Mapping[str, Any] | None:
         """The status that carries the post; None if all back to `since` were seen and none does."""
         since = since.replace(microsecond=0)
@@ -702,10 +734,14 @@ class Mastodon(Platform):
             headers=self._headers(),
             params=params | ({"max_id": before} if before else {}),
         )
-        statuses = _json(answer)
-        if not answer.ok or not isinstance(statuses, list) or any(_receipt(_mapping(one)) is None for one in statuses):
+        statuses = value_of(answer)
+        if (
+            not answer.ok
+            or not isinstance(statuses, list)
+            or any(_receipt(mapping_of(one)) is None for one in statuses)
+        ):
             raise self._look_refusal(answer)
-        return [_mapping(status) for status in statuses]
+        return [mapping_of(status) for status in statuses]
 
     # --- refusals ----------------------------------------------------------------------------------------------------
 
@@ -737,7 +773,9 @@ class Mastodon(Platform):
 
     @property
     def _token(self) -> str:
-        return self.settings.access_token.get_secret_value().strip()
+        """The token; empty where there is none."""
+        secret = self.settings.access_token
+        return secret.get_secret_value().strip() if secret is not None else ""
 
     def _headers(self) -> dict[str, str]:
         """What each request to the API carries.
@@ -745,6 +783,8 @@ class Mastodon(Platform):
         Raises:
             DeliveryError: Unauthorized if the token can be none.
         """
+        if self.settings.access_token is None:
+            raise Unauthorized("no access token: make one (Preferences > Development > New application), or log in")
         if not re.fullmatch("[!-~]+", self._token):
             raise Unauthorized("the access token has blanks, line breaks or letters that no token has: copy it again")
         return {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
@@ -752,7 +792,8 @@ class Mastodon(Platform):
     def _words(self, answer: Answer) -> str:
         """Status and the server's words, without our token even if the server repeats it."""
         # Before anything is cut off: a part of it is secret as well.
-        body = answer.body.replace(self._token.encode(), "…".encode())
+        token = self._token.encode()
+        body = answer.body.replace(token, "…".encode()) if token else answer.body
         words = evidence(replace(answer, body=body))
         elsewhere = _elsewhere(answer)
         return f"{words}: the server is at {elsewhere} now; change `server`" if elsewhere else words
@@ -791,7 +832,7 @@ def _text_limits(software: Software, instance: Mapping[str, Any], statuses: Mapp
 
 def _media_limits(software: Software, instance: Mapping[str, Any], statuses: Mapping[str, Any]) -> MediaLimits:
     """What the server takes as a picture."""
-    stated = _mapping(_mapping(instance.get("configuration")).get("media_attachments"))
+    stated = mapping_of(mapping_of(instance.get("configuration")).get("media_attachments"))
     taken = _strings(stated.get("supported_mime_types"))
     types = tuple(kind for kind in _TYPES if kind in taken)
     pixels = _figure(stated.get("image_matrix_limit"), default=_IMAGE_PIXELS, least=10_000, most=_MOST_BYTES)
@@ -843,7 +884,7 @@ def _address(entity: Mapping[str, Any]) -> str | None:
 
 def _attached(status: Mapping[str, Any]) -> set[str | None]:
     media = status.get("media_attachments")
-    return {_id(_mapping(one).get("id")) for one in media} if isinstance(media, list) else set()
+    return {_id(mapping_of(one).get("id")) for one in media} if isinstance(media, list) else set()
 
 
 def _is_own(status: Mapping[str, Any]) -> bool:
@@ -883,7 +924,7 @@ def _links(status: Mapping[str, Any], content: str) -> Iterator[str]:
         # What ends a sentence may also end a link.
         yield match[0]
         yield match[0].rstrip(".,;:!?)]}'\"»”…")
-    yield str(_mapping(status.get("card")).get("url", ""))
+    yield str(mapping_of(status.get("card")).get("url", ""))
 
 
 def _folded(text: str) -> str:
@@ -892,19 +933,6 @@ def _folded(text: str) -> str:
 
 
 # --- reading answers -------------------------------------------------------------------------------------------------
-
-
-def _json(answer: Answer) -> object:
-    """What the body holds; None if that is no JSON."""
-    try:
-        value: object = json.loads(answer.body)
-    except (ValueError, RecursionError):
-        return None
-    return value
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
 
 
 def _strings(value: object) -> frozenset[str]:
@@ -920,7 +948,7 @@ def _id(value: object) -> str | None:
 
 def _said(answer: Answer) -> str:
     """The words of a refusal in lower case, from JSON or from a page as a reader sees it."""
-    body = _json(answer)
+    body = value_of(answer)
     if isinstance(body, dict):
         return json.dumps(body, ensure_ascii=False).lower()
     return html_to_text(answer.body[:20_000].decode(errors="replace")).lower()

@@ -40,7 +40,7 @@ from pydantic import Field, HttpUrl, TypeAdapter, ValidationError
 from autopublish import cards
 from autopublish.articles import normalise_link
 from autopublish.disk import sync_names
-from autopublish.errors import MediaRejected, NotSent, OutcomeUnknown, Unauthorized
+from autopublish.errors import MediaRejected, NotSent, OutcomeUnknown, Rejected, Unauthorized
 from autopublish.models import FOREVER, Identity, MediaLimits, Picture, Post, Receipt, SpanKind, Stage
 from autopublish.platforms._base import Card, Platform, ReadBack
 from autopublish.platforms._http import Http
@@ -182,6 +182,26 @@ class Page(Platform):
         except OSError as error:
             raise NotSent(_evidence(error)) from error
         return self._receipt(entry.key) if entry else None
+
+    def delete(self, receipt: Receipt) -> None:
+        """The post's file is not there any more, and the page and its feeds are drawn without it.
+
+        Raises:
+            DeliveryError: Rejected if it is no post of this account; NotSent if the disk refused.
+        """
+        if not _KEY.fullmatch(receipt.remote_id):
+            raise Rejected("this is no post of the page")
+        target = self._file(receipt.remote_id)
+        try:
+            with _locked(self._folder):
+                entry = _read(target)
+                if entry is not None and not self._is_ours(entry):
+                    raise Rejected("this is a post of another account on the page")
+                target.unlink(missing_ok=True)
+                self._shown.pop(target.stem, None)
+                self._finish()
+        except OSError as error:
+            raise NotSent(_evidence(error)) from error
 
     def _with_link(self, link: str | None, since: datetime) -> Iterator[_Entry]:
         """This account's posts with a link back to `since`, the newest first; none without a link."""

@@ -53,6 +53,7 @@ from autopublish.errors import (
 from autopublish.models import Identity, MediaLimits, Picture, Post, Receipt, Stage
 from autopublish.platforms._base import Platform, ReadBack
 from autopublish.platforms._http import LONGEST_WAIT, Answer, Http, Upload, evidence, multipart
+from autopublish.platforms._json import mapping_of, object_of, text_in, whole_of
 from autopublish.text import WORD_JOINER, TextLimits, utf16_units
 
 # --- what the documentation says -------------------------------------------------------------------------------------
@@ -200,10 +201,10 @@ class Telegram(Platform):
                 be asked.
         """
         chat, member = self._there()
-        number, name = chat["id"], _text(chat, "username")
+        number, name = chat["id"], text_in(chat, "username")
         if lack := _lack(chat, member):
-            raise Unauthorized(f"{lack} ({_text(chat, 'title') or number})")
-        title = f"@{name}" if name else _text(chat, "title") or str(number)
+            raise Unauthorized(f"{lack} ({text_in(chat, 'title') or number})")
+        title = f"@{name}" if name else text_in(chat, "title") or str(number)
         return Identity(id=str(number), name=title, url=f"https://t.me/{name}" if name else None)
 
     def permissions(self) -> tuple[str, ...]:
@@ -224,12 +225,12 @@ class Telegram(Platform):
         """
         bot = self._asked("getMe")
         chat = self._asked("getChat", chat_id=_chat_id(self.settings.chat))
-        number = _whole(chat.get("id"))
+        number = whole_of(chat.get("id"))
         if number is None:
             raise OutcomeUnknown("the chat was described without its number")
         if chat.get("type") == "private":
             return chat, {"status": "creator"}  # a person has no members
-        return chat, self._asked("getChatMember", chat_id=number, user_id=_whole(bot.get("id")))
+        return chat, self._asked("getChatMember", chat_id=number, user_id=whole_of(bot.get("id")))
 
     def _asked(self, method: str, **fields: object) -> Mapping[str, Any]:
         """The result of a method that changes nothing.
@@ -315,12 +316,12 @@ class Telegram(Platform):
         Raises:
             OutcomeUnknown: the message has no number.
         """
-        message = _mapping(result)
-        chat, number = _mapping(message.get("chat")), _whole(message.get("message_id"))
+        message = mapping_of(result)
+        chat, number = mapping_of(message.get("chat")), whole_of(message.get("message_id"))
         if number is None or number < 1:
             raise OutcomeUnknown("success without the number of the message")
-        where = _whole(chat.get("id")) or self.settings.chat
-        return Receipt(remote_id=f"{where}/{number}", url=_permalink(_text(chat, "username"), str(where), number))
+        where = whole_of(chat.get("id")) or self.settings.chat
+        return Receipt(remote_id=f"{where}/{number}", url=_permalink(text_in(chat, "username"), str(where), number))
 
     # --- taking away -------------------------------------------------------------------------------------------------
 
@@ -378,7 +379,7 @@ class Telegram(Platform):
 
     def _words(self, answer: Answer) -> str:
         """The status and Telegram's words, without our token even if they repeat it."""
-        said = _text(_body(answer), "description").encode(errors="replace") or answer.body
+        said = text_in(object_of(answer), "description").encode(errors="replace") or answer.body
         # Before anything is cut off: a part of it is secret as well.
         for secret in (self._token, self._token.partition(":")[2]):
             said = said.replace(secret.encode(), "…".encode())
@@ -430,7 +431,7 @@ def _refused(answer: Answer, words: str, *, is_photo: bool) -> DeliveryError:
     Source: https://core.telegram.org/api/errors
     """
     said = _said(answer)
-    if moved := _whole(_mapping(_body(answer).get("parameters")).get("migrate_to_chat_id")):
+    if moved := whole_of(mapping_of(object_of(answer).get("parameters")).get("migrate_to_chat_id")):
         return Unauthorized(
             f"the group has become a supergroup with another number: write `chat: {moved}`, then confirm it with "
             f"`autopublish accounts resume NAME --accept-identity {moved}`"
@@ -469,48 +470,28 @@ def _may(chat: Mapping[str, Any], member: Mapping[str, Any], right: str) -> bool
     status = member.get("status")
     if status in ("administrator", "creator"):
         return True
-    return (member if status == "restricted" else _mapping(chat.get("permissions"))).get(right) is not False
-
-
-def _body(answer: Answer) -> Mapping[str, Any]:
-    try:
-        return answer.json()
-    except OutcomeUnknown:
-        return {}
+    return (member if status == "restricted" else mapping_of(chat.get("permissions"))).get(right) is not False
 
 
 def _result(answer: Answer) -> object:
     """What the method gave; None if it gave nothing."""
-    body = _body(answer)
+    body = object_of(answer)
     return body.get("result") if answer.ok and body.get("ok") is True else None
 
 
 def _is_telegrams(answer: Answer) -> bool:
     """Whether the refusal is that of a Bot API server, and not of something before it."""
-    body = _body(answer)
+    body = object_of(answer)
     return body.get("ok") is False and body.get("error_code") == answer.status
 
 
 def _said(answer: Answer) -> str:
-    return _text(_body(answer), "description").lower()
+    return text_in(object_of(answer), "description").lower()
 
 
 def _wait(answer: Answer) -> timedelta | None:
     """How long Telegram wants to be left alone. https://core.telegram.org/bots/api#responseparameters"""
-    seconds = _whole(_mapping(_body(answer).get("parameters")).get("retry_after"))
+    seconds = whole_of(mapping_of(object_of(answer).get("parameters")).get("retry_after"))
     if seconds is None or seconds < 0:
         return answer.retry_after()
     return timedelta(seconds=min(seconds, int(LONGEST_WAIT.total_seconds())))
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _whole(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _text(values: Mapping[str, Any], name: str) -> str:
-    value = values.get(name)
-    return value if isinstance(value, str) else ""

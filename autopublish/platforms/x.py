@@ -7,6 +7,9 @@ secret (`consumer_key`, `consumer_secret`) and the access token and secret (`acc
 work until they are revoked or generated anew. A token from before the permission was changed stays read-only. X asks
 that an account with automatic posts bears the label "Automated" and names in its bio who runs it.
 
+Or leave `access_token` and `access_token_secret` out: `autopublish accounts login NAME` fetches them, by a number that
+X shows you, for whichever account says yes in the browser.
+
 What it costs: X takes $0.20 for a post with a link and $0.015 for one without, $0.005 for the alt text of a picture,
 and nothing for what it refuses. 30 articles a day are $6. `at_most: [4/hour, $20/month]` holds the account to a sum: a
 post that would go beyond it waits. The sum is reckoned with `post_price`, `link_price` and `alt_text_price`; what X
@@ -39,7 +42,6 @@ from __future__ import annotations
 
 import base64
 import html
-import json
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
@@ -71,6 +73,8 @@ from autopublish.errors import (
 from autopublish.models import Identity, MediaLimits, Picture, Post, Receipt, Stage
 from autopublish.platforms._base import Platform, ReadBack
 from autopublish.platforms._http import LONGEST_WAIT, Answer, Http, evidence
+from autopublish.platforms._json import mapping_of, object_of
+from autopublish.platforms._login import PinLogin
 from autopublish.text import WORD_JOINER, TextLimits, clean, shorten, weighted
 
 # --- what the documentation says -------------------------------------------------------------------------------------
@@ -236,6 +240,13 @@ class X(Platform):
         server: HttpUrl = HttpUrl("https://api.x.com")
 
     settings: Settings
+    # https://docs.x.com/fundamentals/authentication/oauth-1-0a/pin-based-oauth
+    login = PinLogin(
+        gives=("access_token", "access_token_secret"),
+        request="{server}/oauth/request_token",
+        authorize="{server}/oauth/authorize",
+        access="{server}/oauth/access_token",
+    )
     cost = "$0.20 a post with a link, else $0.015"
     look = "x"
     limits = TextLimits(
@@ -261,7 +272,7 @@ class X(Platform):
             DeliveryError: Unauthorized if the credentials are refused or may only read; else it could not be asked.
         """
         answer = self._ask(lambda client: client.get_me(user_auth=True))
-        user = _mapping(_body(answer).get("data"))
+        user = mapping_of(object_of(answer).get("data"))
         number, name = _number(user.get("id")), user.get("username")
         if not answer.ok or number is None or not isinstance(name, str):
             raise self._look_refusal(answer)
@@ -307,7 +318,7 @@ class X(Platform):
             raise MediaRejected(f"the picture cannot be read: {error.strerror}") from error
         body = {"media": content, "media_category": "tweet_image"}
         answer = self._ask(lambda client: client.request("POST", "/2/media/upload", json=body, user_auth=True))
-        made = _mapping(_body(answer).get("data"))
+        made = mapping_of(object_of(answer).get("data"))
         media = _number(made.get("id"))
         if not answer.ok or media is None:
             raise self._upload_refusal(answer)
@@ -324,7 +335,7 @@ class X(Platform):
         """
         params = {"command": "STATUS", "media_id": data["media"]}
         answer = self._ask(lambda client: client.request("GET", "/2/media/upload", params=params, user_auth=True))
-        made = _mapping(_body(answer).get("data"))
+        made = mapping_of(object_of(answer).get("data"))
         if not answer.ok or not made:
             raise self._upload_refusal(answer)
         return self._is_ready(made, data)
@@ -335,13 +346,13 @@ class X(Platform):
         Raises:
             DeliveryError: NotReady while X works on it; MediaRejected if it failed.
         """
-        progress = _mapping(made.get("processing_info"))
+        progress = mapping_of(made.get("processing_info"))
         match progress.get("state", "succeeded"):
             case "succeeded":
                 return True
             case "failed":
                 raise MediaRejected(
-                    f"X could not make a picture of it: {_mapping(progress.get('error')).get('message')}"
+                    f"X could not make a picture of it: {mapping_of(progress.get('error')).get('message')}"
                 )
             case _:
                 wait = _seconds(progress.get("check_after_secs"), _UPLOAD_WAIT)
@@ -368,7 +379,7 @@ class X(Platform):
         answer = self._call(self.http.send, lambda client: client.create_tweet(text=post.text, media_ids=media))
         if not answer.ok:
             raise self._refusal(answer, has_media=media is not None)
-        receipt = _receipt(_mapping(_body(answer).get("data")))
+        receipt = _receipt(mapping_of(object_of(answer).get("data")))
         if receipt is None:
             raise OutcomeUnknown(f"success without the id of the post; {self._words(answer)}")
         return receipt
@@ -383,7 +394,7 @@ class X(Platform):
             raise Rejected("this is no post of X")
         answer = self._ask(lambda client: client.delete_tweet(receipt.remote_id))
         is_gone = answer.status == 404 and "resource-not-found" in _said(answer)
-        if is_gone or (answer.ok and _mapping(_body(answer).get("data")).get("deleted") is True):
+        if is_gone or (answer.ok and mapping_of(object_of(answer).get("data")).get("deleted") is True):
             return
         raise self._refusal(answer, has_media=False)
 
@@ -416,14 +427,14 @@ class X(Platform):
         """Posts of the account, and what the next page is asked for with."""
         route = f"/2/users/{self._account_id or self.whoami().id}/tweets"
         answer = self._ask(lambda client: client.request("GET", route, params=params, user_auth=True))
-        body = _body(answer)
-        meta, posts = _mapping(body.get("meta")), body.get("data", [])
+        body = object_of(answer)
+        meta, posts = mapping_of(body.get("meta")), body.get("data", [])
         # An empty list proves something only if X says that it is empty.
         is_whole = isinstance(posts, list) and meta.get("result_count") == len(posts) and "errors" not in body
-        if not answer.ok or not is_whole or any(_receipt(_mapping(one)) is None for one in posts):
+        if not answer.ok or not is_whole or any(_receipt(mapping_of(one)) is None for one in posts):
             raise self._look_refusal(answer)
         following = meta.get("next_token")
-        return [_mapping(one) for one in posts], following if isinstance(following, str) else None
+        return [mapping_of(one) for one in posts], following if isinstance(following, str) else None
 
     # --- refusals ----------------------------------------------------------------------------------------------------
 
@@ -508,7 +519,7 @@ class X(Platform):
 
     def _words(self, answer: Answer) -> str:
         """The status and what X says to people, without our credentials even if it repeats them."""
-        said = "; ".join(_messages(_body(answer))).encode(errors="replace") or answer.body
+        said = "; ".join(_messages(object_of(answer))).encode(errors="replace") or answer.body
         # Before anything is cut off: a part of it is secret as well.
         for secret in self._secrets():
             said = said.replace(secret.encode(), "…".encode())
@@ -553,7 +564,7 @@ def _made_at(post: Mapping[str, Any]) -> datetime:
 def _carries(found: Mapping[str, Any], post: Post) -> bool:
     """Whether a post of the account is this one: it has its link, or, where none names the article, its text."""
     # A long post is cut in `text`, and whole in its note.
-    whole = _mapping(found.get("note_tweet"))
+    whole = mapping_of(found.get("note_tweet"))
     text = str(whole.get("text") or found.get("text") or "")
     wanted = post.link
     if wanted is None or normalise_link(wanted) is None:
@@ -563,10 +574,10 @@ def _carries(found: Mapping[str, Any], post: Post) -> bool:
 
 def _links(found: Mapping[str, Any]) -> Iterator[str]:
     """Where the short links of a post lead."""
-    urls = _mapping(found.get("entities")).get("urls")
+    urls = mapping_of(found.get("entities")).get("urls")
     for url in urls if isinstance(urls, list) else ():
         for name in ("expanded_url", "unwound_url", "url"):
-            yield str(_mapping(url).get(name, ""))
+            yield str(mapping_of(url).get(name, ""))
 
 
 def _bare(text: str) -> str:
@@ -587,18 +598,11 @@ def _forbidden(answer: Answer, said: str, words: str) -> DeliveryError:
     return OutcomeUnknown(words)
 
 
-def _body(answer: Answer) -> Mapping[str, Any]:
-    try:
-        return _mapping(json.loads(answer.body))
-    except (ValueError, RecursionError):
-        return {}
-
-
 def _messages(body: Mapping[str, Any]) -> Iterator[str]:
     """What an error says to people: its title and detail, then the message of each part."""
     errors = body.get("errors")
     parts = [body.get("title"), body.get("detail")]
-    parts += [_mapping(one).get("message") for one in errors] if isinstance(errors, list) else []
+    parts += [mapping_of(one).get("message") for one in errors] if isinstance(errors, list) else []
     yield from dict.fromkeys(part for part in parts if isinstance(part, str) and part)
 
 
@@ -607,7 +611,7 @@ def _said(answer: Answer) -> str:
 
     Source: https://docs.x.com/x-api/fundamentals/response-codes-and-errors (problems have a type, a title, a detail)
     """
-    body = _body(answer)
+    body = object_of(answer)
     kinds = [value for name in ("type", "reason") if isinstance(value := body.get(name), str)]
     return " ".join([*kinds, *_messages(body)]).lower()
 
@@ -635,10 +639,6 @@ def _date(header: str) -> datetime | None:
         return parsedate_to_datetime(header).astimezone(UTC)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
 
 
 def _number(value: object) -> str | None:

@@ -18,6 +18,8 @@ _STATES = {AlertKind.HELD: State.HELD, AlertKind.REVIEW: State.NEEDS_REVIEW, Ale
 
 #: What is told once is not told again for so long, however often it is found.
 NOTICES_APART = timedelta(days=30)
+#: What is found again so soon after its end was told has not come to rest.
+FLAPS_WITHIN = timedelta(days=1)
 
 
 def found(tx: Transaction, cause: Cause, now: datetime) -> None:
@@ -58,7 +60,7 @@ def account_changed(tx: Transaction, was: Standing, standing: Standing, now: dat
 def delivery_changed(tx: Transaction, was: Delivery | None, delivery: Delivery, now: datetime) -> None:
     """The alerts of what waits for a person are those of what waits now; `was` is None for a new delivery."""
     before, after = alerts.of_delivery(was) if was else None, alerts.of_delivery(delivery)
-    if after is not None:
+    if after is not None and not _is_told_by_safe_mode(tx, after):
         found(tx, after, now)
     if before is not None and (after is None or before.detail != after.detail or before.kind is not after.kind):
         detail = str(cause_values(before)["detail"])
@@ -72,6 +74,10 @@ def delivery_changed(tx: Transaction, was: Delivery | None, delivery: Delivery, 
             state=_STATES[before.kind].value,
             now=micros(now),
         )
+
+
+def _is_told_by_safe_mode(tx: Transaction, cause: Cause) -> bool:
+    return cause.detail == alerts.RESTORED and tx.row("meta_get", name="restored") is not None
 
 
 def feeds_polled(tx: Transaction, feeds: Iterable[Feed], notices: Iterable[Cause] = ()) -> None:

@@ -402,4 +402,5 @@ def alert_of(row: Row) -> Alert:
         told=time_of(row["told"]),
         tellings=row["tellings"],
         over=time_of(row["over"]),
+        is_back=bool(row["is_back"]),
     )

@@ -14,11 +14,10 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from autopublish.alerts import safe_mode
+from autopublish.alerts import of_delivery, safe_mode
 from autopublish.errors import ConfigError, Problem, StoreError, StoreTooNew
 from autopublish.models import (
     Account,
-    AccountState,
     Alert,
     AlertKind,
     Alias,
@@ -29,12 +28,13 @@ from autopublish.models import (
     Evidence,
     Feed,
     FeedSettings,
+    Kept,
     Standing,
     State,
     Stop,
 )
 from autopublish.redaction import redact
-from autopublish.store import _alerts, _lock, _marker, _switch, _times
+from autopublish.store import _alerts, _credentials, _lock, _marker, _switch, _times
 from autopublish.store._codec import (
     alert_of,
     article_of,
@@ -342,13 +342,13 @@ class Store:
             if found is None:
                 return None
             _alerts.found(tx, safe_mode(found), now)
+            tx.run("meta_set", name="restored", value=found)
             for was in [delivery_of(row) for row in tx.rows("deliveries_going")]:
                 if (row := doubted(was, now)) is not None:
                     _change(tx, was, row, actor=MACHINE, why=found, now=now)
             highest = max(one.generation for one in (marker, stored, Marker(generation=0, instance="")) if one)
             after = Marker(generation=highest + 1, instance=instance)
             _keep_stored(tx, after)
-            tx.run("meta_set", name="restored", value=found)
             tx.run("meta_set", name="restored_at", value=str(micros(now)))
             _write_event(tx, _event("store", str(self.path), "SAFE_MODE", found, now))
         # Only now: as long as they differ, the doubt is found again.
@@ -384,6 +384,11 @@ class Store:
             tx.run("meta_set", name="restored_feeds", value=json.dumps([row["id"] for row in unread]))
             for name in ("restored", "crashed", "falls"):
                 tx.run("meta_forget", name=name)
+            # SAFE_MODE tells no more of what stays held.
+            left = {row.id for row in rows} - {row.id for row in gone}
+            for cause in {of_delivery(row) for row in rows if row.id in left}:
+                if cause is not None:
+                    _alerts.found(tx, cause, now)
             if (stop := _switch.everything(tx)) is not None:
                 _switch.end(tx, stop)
                 _write_event(tx, _switched(stop, "goes on", actor, None, now))
@@ -422,7 +427,7 @@ class Store:
     def start_some(self, now: datetime, *, started: Callable[[Standing, datetime], Standing]) -> tuple[str, ...]:
         """Accounts are as `started` makes them; gives the names of those that changed.
 
-        Once none is in SAFE_MODE, nobody needs to hear of it any more.
+        Once none is in SAFE_MODE, and none will be at once, nobody needs to hear of it any more.
         """
         with self._database.write() as tx:
             changed = []
@@ -430,8 +435,7 @@ class Store:
                 if (standing := started(was, now)) != was:
                     _save_standing(tx, was, standing, MACHINE, now)
                     changed.append(was.account)
-            if changed and not any(one.state is AccountState.SAFE_MODE for one in _standings(tx).values()):
-                tx.run("alerts_clear_kind", kind=AlertKind.SAFE_MODE.value, subject="", now=micros(now))
+            tx.run("alerts_clear_safe_mode", now=micros(now))
         return tuple(changed)
 
     def times(self, account: str | None = None) -> Times:
@@ -446,6 +450,10 @@ class Store:
     def keep_latest(self, latest: datetime) -> None:
         """Keep that the store has seen a time, however the marks of it are written over."""
         self.keep_note(_times.LATEST, latest.isoformat())
+
+    def keep_awake_since(self, now: datetime) -> None:
+        """Keep that the program looks again from now on, after nobody had looked for long."""
+        self.keep_note(_times.AWAKE_SINCE, now.isoformat())
 
     def accept_clock(self) -> None:
         """A person takes the clock for right, whatever servers say."""
@@ -567,8 +575,8 @@ class Store:
                 _change(tx, was, after, actor=MACHINE, why=None, now=now)
                 told.append(_event("delivery", was.id, after.state.value, words, now))
             tx.run("meta_set", name="config", value=digest)
-            tx.run("alerts_clear_accounts", now=micros(now))
-            tx.run("alerts_clear_feeds", now=micros(now))
+            for statement in ("alerts_clear_accounts", "alerts_clear_feeds", "alerts_clear_safe_mode"):
+                tx.run(statement, now=micros(now))
         return tuple(told)
 
     # --- feeds -------------------------------------------------------------------------------------------------------
@@ -725,6 +733,29 @@ class Store:
             for before, after in ruling.changes:
                 _change(tx, before, after, actor=actor, why=ruling.why, now=now)
         return ruling.standing
+
+    # --- credentials -------------------------------------------------------------------------------------------------
+
+    def kept(self, account: str) -> Kept | None:
+        """What is kept of an account's login, sealed; None: nothing."""
+        with self._database.read() as tx:
+            return _credentials.get(tx, account)
+
+    def renewals(self, now: datetime) -> tuple[str, ...]:
+        """The accounts that may send and whose credentials are to be renewed by now."""
+        with self._database.read() as tx:
+            return _credentials.due(tx, now)
+
+    def keep_login(self, kept: Kept, *, actor: str) -> None:
+        """What a person's login gave is kept, in the place of what was kept before."""
+        with self._database.write() as tx:
+            _credentials.keep(tx, kept)
+            _write_event(tx, replace(_event("account", kept.account, "logged in", None, kept.obtained), actor=actor))
+
+    def change_kept(self, was: Kept, kept: Kept) -> bool:
+        """Whether it is kept in the place of `was`; if somebody else changed that, nothing is done."""
+        with self._database.write() as tx:
+            return _credentials.change(tx, was, kept)
 
     # --- the big switch ----------------------------------------------------------------------------------------------
 
@@ -977,7 +1008,8 @@ class Store:
     def alerts(self) -> tuple[Alert, ...]:
         """What was found that a person must hear of, and of which not all is told, the oldest first."""
         with self._database.read() as tx:
-            return tuple(alert_of(row) for row in tx.rows("alerts_live"))
+            apart = _alerts.FLAPS_WITHIN // timedelta(microseconds=1)
+            return tuple(alert_of(row) for row in tx.rows("alerts_live", apart=apart))
 
     def has_urgent(self) -> bool:
         """Whether something was found that a person must hear of at once, and has not."""

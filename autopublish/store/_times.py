@@ -13,6 +13,8 @@ from autopublish.store._sqlite import Transaction
 
 #: The daemon's note of its last tick, what was found to lie ahead, and that a person took the clock for right.
 LAST_TICK, LATEST, ACCEPTED = "last_tick", "clock_latest", "clock_accepted"
+#: When the program began to look again after nobody had looked for long.
+AWAKE_SINCE = "awake_since"
 #: Longer than any network keeps a key that it does not keep for good, and than a wrong clock goes unnoticed.
 _LONG = timedelta(days=30)
 #: No host is obeyed for longer, see `feeds.fetch`.
@@ -31,6 +33,8 @@ class Times:
     is_accepted: bool
     #: What was written down when it was found that the latest time lies ahead.
     noted: datetime | None
+    #: When the program began to look again after nobody had looked for long; None: that never was.
+    awake_since: datetime | None = None
 
 
 def times(tx: Transaction, account: str | None) -> Times:
@@ -41,7 +45,8 @@ def times(tx: Transaction, account: str | None) -> Times:
     noted = time_in(notes.get(LATEST))
     seen += [time_in(notes.get(LAST_TICK)), noted]
     latest = max((time for time in seen if time is not None), default=None)
-    return Times(latest=latest, is_accepted=ACCEPTED in notes, noted=noted)
+    awake = time_in(notes.get(AWAKE_SINCE))
+    return Times(latest=latest, is_accepted=ACCEPTED in notes, noted=noted, awake_since=awake)
 
 
 def time_in(value: str | None) -> datetime | None:
@@ -70,4 +75,5 @@ def set_right(
     tx.run("clock_accounts", **limit, soon=soon)
     tx.run("meta_forget", name=LATEST)
     tx.run("meta_forget", name=LAST_TICK)
+    tx.run("meta_forget", name=AWAKE_SINCE)
     return tuple((was, righted(was, now)) for was in rows)

@@ -16,11 +16,12 @@ WHERE kind = :kind AND subject = :subject AND detail = :detail AND over IS NULL 
 UPDATE alerts SET over = :now WHERE kind = :kind AND subject = :subject AND over IS NULL AND ended IS NULL;
 
 -- name: alerts_clear_feeds
--- The feeds that are read again need nobody.
+-- The feeds that are read again, and those that the configuration does not name any more, need nobody.
 UPDATE alerts SET over = :now
-WHERE kind = 'feed' AND over IS NULL AND ended IS NULL
+WHERE kind IN ('feed', 'quiet feed') AND over IS NULL AND ended IS NULL
     AND EXISTS (
-        SELECT 1 FROM feeds WHERE feeds.id = alerts.subject AND ((failures = 0 AND gone = 0) OR name IS NULL));
+        SELECT 1 FROM feeds
+        WHERE feeds.id = alerts.subject AND (name IS NULL OR (kind = 'feed' AND failures = 0 AND gone = 0)));
 
 -- name: alerts_clear_deliveries
 -- Nothing of an account waits for a person for this reason any more.
@@ -37,9 +38,20 @@ UPDATE alerts SET over = :now
 WHERE kind IN ('account', 'away', 'expiry', 'quiet account') AND over IS NULL AND ended IS NULL
     AND NOT EXISTS (SELECT 1 FROM accounts WHERE accounts.name = alerts.subject AND configured = 1);
 
+-- name: alerts_clear_safe_mode
+-- No account is in SAFE_MODE any more, and nothing keeps one that comes in it.
+UPDATE alerts SET over = :now
+WHERE kind = 'safe mode' AND over IS NULL AND ended IS NULL
+    AND NOT EXISTS (SELECT 1 FROM accounts WHERE configured = 1 AND state = 'SAFE_MODE')
+    AND NOT EXISTS (SELECT 1 FROM meta WHERE name IN ('restored', 'crashed'));
+
 -- name: alerts_live
--- What was found and of which not all is told, the oldest first.
-SELECT * FROM alerts WHERE ended IS NULL ORDER BY raised, id;
+-- What was found and of which not all is told, the oldest first, and whether the end of the same was told shortly before.
+SELECT *, EXISTS (
+    SELECT 1 FROM alerts AS was
+    WHERE was.kind = alerts.kind AND was.subject = alerts.subject AND was.detail = alerts.detail
+        AND was.raised < alerts.raised AND was.ended > alerts.raised - :apart AND was.tellings > 0) AS is_back
+FROM alerts WHERE ended IS NULL ORDER BY raised, id;
 
 -- name: alerts_urgent
 -- Whether something was found that must be told at once, and is not yet.

@@ -7,7 +7,7 @@ SELECT (SELECT MAX(last_try) FROM feeds) AS polled,
 
 -- name: clock_notes
 -- What the store keeps of the clock.
-SELECT name, value FROM meta WHERE name IN ('last_tick', 'clock_latest', 'clock_accepted');
+SELECT name, value FROM meta WHERE name IN ('last_tick', 'clock_latest', 'clock_accepted', 'awake_since');
 
 -- name: clock_deliveries
 -- What may go by itself and was changed at a time that has not come.

@@ -10,6 +10,7 @@ from pathlib import Path
 from autopublish.errors import DeliveryError
 from autopublish.models import Post
 from autopublish.platforms._base import Platform
+from tests.servers.scripted import Fault
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +23,17 @@ class Network:
     silence: Callable[[], None]
     #: The failure of this name (a key of `Contract.failures`) comes next.
     fail: Callable[[str], None]
+    #: The next post is answered so.
+    answer: Callable[[Fault], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """A post as a reader has it."""
+
+    text: str
+    #: Whom the network tells of it, by the names that it took for such.
+    pinged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +48,8 @@ class Bench:
     sent: Callable[[], list[bytes]]
     #: How many posts a reader sees.
     visible: Callable[[], int]
+    #: The one post that there is.
+    seen: Callable[[], Shown]
     #: What may never stand in a text.
     secrets: tuple[str, ...] = ()
     #: None for a platform without network.
@@ -54,3 +68,5 @@ class Contract:
     shows_posts: bool = True
     #: True: a post is made of what `stage` prepared, and of nothing else.
     needs_stage: bool = False
+    #: False: any answer of success will do, since our own key names the post.
+    reads_answer: bool = True

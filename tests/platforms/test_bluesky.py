@@ -7,7 +7,7 @@ import gc
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -32,7 +32,8 @@ from autopublish.models import Identity, Picture, Post, Receipt, Span, SpanKind,
 from autopublish.platforms._http import Http
 from autopublish.platforms.bluesky import Bluesky, key_time, make_record, record_key
 from autopublish.redaction import MARK, redact
-from tests.platforms.contract import Bench, Contract, Network
+from tests.platforms.contract import Bench, Contract, Network, Shown
+from tests.servers import scripted
 from tests.servers.pds import FakePds, Fault, Made, Then
 
 KEY = "0123456789abcdef0123456789abcdef"
@@ -169,6 +170,23 @@ FAILURES: dict[str, tuple[str, Fault, type[DeliveryError]]] = {
 }
 
 
+def as_pds(fault: scripted.Fault) -> Fault:
+    """The same fault in the words of this server."""
+    return Fault(
+        then=Then(fault.then.value),
+        made=Made(fault.made.value),
+        status=fault.status,
+        body=fault.body,
+        headers=fault.headers,
+    )
+
+
+def mentioned(record: Mapping[str, Any]) -> tuple[str, ...]:
+    """The people whom a record tells of itself."""
+    features = [feature for facet in record.get("facets", ()) for feature in facet["features"]]
+    return tuple(feature["did"] for feature in features if feature["$type"] == "app.bsky.richtext.facet#mention")
+
+
 @contextmanager
 def bench(folder: Path) -> Iterator[Bench]:
     with FakePds() as pds, closing(net.Client(user_agent="autopublish-tests")) as client:
@@ -182,9 +200,13 @@ def bench(folder: Path) -> Iterator[Bench]:
             post=dataclasses.replace(POST, picture=picture(folder)),
             sent=lambda: [call.body for call in pds.called("putRecord")],
             visible=lambda: len(pds.visible()),
+            seen=lambda: Shown(text=pds.visible()[0].text, pinged=mentioned(pds.visible()[0].record)),
             secrets=(pds.password, f"access.0.{'s' * 40}", f"refresh.0.{'s' * 40}"),
             network=Network(
-                unplug=pds.stop, silence=lambda: pds.script("putRecord", Fault(then=Then.SILENCE)), fail=fail
+                unplug=pds.stop,
+                silence=lambda: pds.script("putRecord", Fault(then=Then.SILENCE)),
+                fail=fail,
+                answer=lambda fault: pds.script("putRecord", as_pds(fault)),
             ),
         )
 

@@ -7,6 +7,7 @@ import dataclasses
 import inspect
 import re
 import sys
+import unicodedata
 from datetime import timedelta
 from importlib import import_module
 from importlib.util import find_spec
@@ -17,11 +18,24 @@ import pytest
 import yaml
 from pydantic import SecretStr, ValidationError
 
-from autopublish.errors import DeliveryError, NotSent, OutcomeUnknown, Undecided
-from autopublish.models import Account, Post, Receipt, Stage
+from autopublish.errors import (
+    DeliveryError,
+    MediaRejected,
+    NotSent,
+    OutcomeUnknown,
+    RateLimited,
+    Rejected,
+    Unauthorized,
+    Undecided,
+)
+from autopublish.models import Account, Article, Post, Receipt, Stage
 from autopublish.platforms import available, load
 from autopublish.platforms._base import Platform, ReadBack
-from tests.platforms.contract import Bench, Contract
+from autopublish.posts import compose
+from autopublish.text import WORD_JOINER
+from tests.platforms.contract import Bench, Contract, Network
+from tests.servers.scripted import Fault, Made, Then
+from tests.servers.wire import Peer, Wire, answer
 
 ROOT = Path(__file__).parents[2]
 NAMES = tuple(name for name in available() if (ROOT / "autopublish" / "platforms" / f"{name}.py").exists())
@@ -283,3 +297,186 @@ def test_a_post_without_extras_is_published_as_well(name: str, tmp_path: Path) -
         stage = bench.make().stage(plain, Stage()) if CONTRACTS[name].needs_stage else Stage()
         bench.make().publish(plain, stage, key=KEY)
         assert bench.visible() == 1
+
+
+# --- what goes wrong ---
+
+#: Answers that tell nothing of what became of the post, with and without its having been made.
+LOST = {
+    "502": Fault(status=502, body=b"<h1>Bad Gateway</h1>"),
+    "503": Fault(status=503, body=b"<h1>Service Unavailable</h1>"),
+    "504": Fault(status=504, body=b""),
+    "500-in-json": Fault(status=500, body=b'{"error":"x"}'),
+    "reset": Fault(then=Then.RESET),
+    "garbage": Fault(then=Then.GARBAGE),
+    "unlisted-418": Fault(status=418, body=b"<h1>Teapot</h1>"),
+    "unlisted-451": Fault(status=451, body=b"{}"),
+}
+#: Successes in which nothing can be read.
+UNREADABLE = {
+    "empty": Fault(status=200, body=b""),
+    "broken": Fault(status=200, body=b'{"id": "1'),
+    "a-page": Fault(status=200, body=b"<h1>Welcome</h1>", headers={"Content-Type": "text/html"}),
+    "a-list": Fault(status=201, body=b"[]"),
+    "without-an-id": Fault(status=201, body=b"{}"),
+}
+ON_NETWORK = tuple(name for name in CONTRACTS if CONTRACTS[name].failures)
+on_each_network = pytest.mark.parametrize("name", ON_NETWORK)
+each_made = pytest.mark.parametrize("made", [Made.NEVER, Made.AT_ONCE], ids=["nothing was made", "it was made"])
+
+
+def network_of(bench: Bench) -> Network:
+    assert bench.network is not None
+    return bench.network
+
+
+def outcome_of(bench: Bench) -> Receipt | DeliveryError:
+    try:
+        return publish(bench)
+    except DeliveryError as error:
+        return error
+
+
+def check_lost(bench: Bench, fault: Fault, made: Made) -> None:
+    """Nobody is sure of what was lost, unless the network itself then showed that it is there; and it goes once."""
+    network_of(bench).answer(dataclasses.replace(fault, made=made))
+    outcome = outcome_of(bench)
+    is_shown = made is Made.AT_ONCE and isinstance(outcome, Receipt)
+    assert is_shown or type(outcome) is OutcomeUnknown
+    assert (len(bench.sent()), bench.visible()) == (1, 1 if made is Made.AT_ONCE else 0)
+
+
+@on_each_network
+@each_made
+@pytest.mark.parametrize("fault", LOST.values(), ids=LOST)
+@pytest.mark.fault("D05")
+@pytest.mark.fault("D09")
+def test_d05_d09_an_answer_that_is_on_no_list_of_refusals_leaves_the_outcome_unknown(
+    name: str, fault: Fault, made: Made, tmp_path: Path
+) -> None:
+    with CONTRACTS[name].bench(tmp_path) as bench:
+        check_lost(bench, fault, made)
+
+
+@on_each_network
+@pytest.mark.fault("D05")
+def test_d05_a_reset_in_the_middle_of_the_request_leaves_the_outcome_unknown(name: str, tmp_path: Path) -> None:
+    with CONTRACTS[name].bench(tmp_path) as bench:
+        network_of(bench).answer(Fault(then=Then.RESET_READING))
+        assert type(outcome_of(bench)) is OutcomeUnknown
+        assert bench.visible() == 0
+
+
+@on_each_network
+@each_made
+@pytest.mark.parametrize("fault", UNREADABLE.values(), ids=UNREADABLE)
+@pytest.mark.fault("D06")
+@pytest.mark.fault("H12")
+def test_d06_h12_a_success_that_cannot_be_read_is_none_where_the_receipt_stands_in_it(
+    name: str, fault: Fault, made: Made, tmp_path: Path
+) -> None:
+    with CONTRACTS[name].bench(tmp_path) as bench:
+        if CONTRACTS[name].reads_answer:
+            check_lost(bench, fault, made)
+        else:
+            network_of(bench).answer(dataclasses.replace(fault, made=made))
+            assert publish(bench).remote_id == KEY
+
+
+@on_each_network
+@each_made
+@pytest.mark.fault("H12")
+def test_h12_a_huge_answer_is_not_read_to_its_end(name: str, made: Made, tmp_path: Path) -> None:
+    with CONTRACTS[name].bench(tmp_path) as bench:
+        check_lost(bench, Fault(status=200, body=b" " * 2_000_000), made)
+
+
+@on_each_network
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.fault("H12")
+def test_h12_a_publishing_call_follows_nobody_to_another_host(name: str, status: int, tmp_path: Path) -> None:
+    def welcome(peer: Peer) -> None:
+        peer.read_request()
+        peer.write(answer(200, b"{}"))
+
+    with CONTRACTS[name].bench(tmp_path) as bench, Wire(welcome) as elsewhere:
+        headers = {"Location": f"{elsewhere.url}/posts"}
+        network_of(bench).answer(Fault(status=status, body=b"", headers=headers))
+        outcome = outcome_of(bench)
+        # A receiver of events that has moved is a setting to be mended: nothing was taken.
+        is_told = not CONTRACTS[name].reads_answer and type(outcome) is Unauthorized
+        assert is_told or type(outcome) is OutcomeUnknown
+        assert (elsewhere.requests, bench.visible()) == ([], 0)
+
+
+@on_each_network
+@pytest.mark.fault("D13")
+def test_d13_a_limit_is_no_failure_and_its_wait_is_obeyed(name: str, tmp_path: Path) -> None:
+    with CONTRACTS[name].bench(tmp_path) as bench:
+        network_of(bench).answer(Fault(status=429, body=b"Too Many Requests", headers={"Retry-After": "4000"}))
+        outcome = outcome_of(bench)
+        assert isinstance(outcome, RateLimited)
+        assert (outcome.wait or timedelta(0)) >= timedelta(seconds=4000)
+        assert bench.visible() == 0
+
+
+@on_each_network
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(RateLimited, marks=pytest.mark.fault("D13"), id="D13"),
+        pytest.param(Unauthorized, marks=[pytest.mark.fault("D14"), pytest.mark.fault("D16")], id="D14-D16"),
+        pytest.param(Rejected, marks=pytest.mark.fault("D17"), id="D17"),
+        pytest.param(MediaRejected, marks=pytest.mark.fault("D19"), id="D19"),
+    ],
+)
+def test_d13_d14_d16_d17_d19_a_definite_refusal_shows_nothing_and_the_next_attempt_is_the_one_post(
+    name: str, kind: type[DeliveryError], tmp_path: Path
+) -> None:
+    with CONTRACTS[name].bench(tmp_path) as bench:
+        failures = [failure for failure, error in CONTRACTS[name].failures.items() if error is kind]
+        if not failures:
+            assert (kind, bench.make().media) == (MediaRejected, None), "every network refuses in this way"
+            return
+        network_of(bench).fail(failures[0])
+        assert type(outcome_of(bench)) is kind
+        assert bench.visible() == 0
+        assert publish(bench).remote_id
+        assert bench.visible() == 1
+
+
+# --- other people's words ---
+
+TITLES = [
+    "@everyone @here @channel @gubernur (@ibu_kota) ＠wakil",
+    "<!channel> <!here|sini> <@U0123456789> <@123456789012345678> <@&1>",
+    "@[Acme](urn:li:organization:1234) @[4711:Nama] kata@[4711]",
+    "@redaksi@mastodon.example dan @redaksi.bsky.social",
+    "/start #banjir $BTC /atau@robot",
+    "*tebal* _miring_ ~~coret~~ `kode` [x](https://a.example) <b>&amp;</b> ||rahasia||",
+    '&lt;b&gt; & \\ \\* {{ 7*7 }} {% raw %} %20 "kutip"',
+    "> kutipan",
+    "# Judul",
+]
+
+
+@each_bench
+@pytest.mark.parametrize("title", TITLES)
+@pytest.mark.fault("H05")
+@pytest.mark.fault("H06")
+def test_h05_h06_a_reader_has_the_title_as_it_is_written_and_nobody_is_told_of_it(
+    name: str, title: str, tmp_path: Path
+) -> None:
+    with CONTRACTS[name].bench(tmp_path) as bench:
+        platform, when = bench.make(), bench.post.published
+        platform.learn_limits()
+        article = Article(
+            id="1", feed="f", origin="guid|1", link=bench.post.link, title=title, published=when, first_seen=when
+        )
+        account = Account(name="a", platform=name, template="{{ title }}\n\n{{ link }}")
+        post = compose(article, account, platform.limits, picture=bench.post.picture, now=bench.post.created_at)
+        platform.publish(post, platform.stage(post, Stage()), key=KEY)
+        shown = bench.seen()
+        line = shown.text.partition("\n")[0].replace(WORD_JOINER, "")
+        assert unicodedata.normalize("NFC", line) == title
+        assert shown.pinged == ()

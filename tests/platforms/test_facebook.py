@@ -37,7 +37,7 @@ from autopublish.posts import compose
 from autopublish.text import clean, utf16_units
 from tests.bench.world import World
 from tests.desk import Desk
-from tests.platforms.contract import Bench, Contract, Network
+from tests.platforms.contract import Bench, Contract, Network, Shown
 from tests.platforms.test_on_the_line import Line, file_picture, open_line, patient
 from tests.platforms.test_telegram import kill_in_call
 from tests.servers.facebook import FakeFacebook, Seen
@@ -144,7 +144,7 @@ FAILURES: dict[str, tuple[Fault, type[DeliveryError]]] = {
     "permission-10": (refusal(10, status=403), Unauthorized),
     "capability": (refusal(3), Unauthorized),
     "page-authorization": (refusal(100, 1404078), Unauthorized),
-    "identity-check": (refusal(368, 4854002), RateLimited),
+    "identity-check": (refusal(368, 4854002), Unauthorized),
     "wrong-page": (refusal(100, 33), Unauthorized),
     "app-limit": (refusal(4, is_transient=True), RateLimited),
     "user-limit": (refusal(17), RateLimited),
@@ -165,6 +165,7 @@ FAILURES: dict[str, tuple[Fault, type[DeliveryError]]] = {
     "invalid": (refusal(100), MediaRejected),
     "unknown-1": (refusal(1), OutcomeUnknown),
     "unknown-2": (refusal(2, status=500), OutcomeUnknown),
+    "unknown-with-a-listed-subcode": (refusal(1, 1346003), OutcomeUnknown),
     "limit-with-500": (refusal(4, status=500), OutcomeUnknown),
     "auth-with-503": (refusal(190, status=503), OutcomeUnknown),
     "transient": (refusal(100, 1346003, is_transient=True), OutcomeUnknown),
@@ -200,11 +201,13 @@ def bench(folder: Path) -> Iterator[Bench]:
             post=dataclasses.replace(POST, picture=picture(folder)),
             sent=lambda: [call.body for call in server.sends],
             visible=lambda: len(server.visible()),
+            seen=lambda: Shown(text=seen(server).text, pinged=seen(server).mentions),
             secrets=(server.token, server.app_secret),
             network=Network(
                 unplug=server.stop,
                 silence=lambda: server.script("publish", Fault(then=Then.SILENCE)),
                 fail=lambda name: server.script("publish", FAILURES[name][0]),
+                answer=lambda fault: server.script("publish", fault),
             ),
         )
 
@@ -313,6 +316,12 @@ def test_a_check_that_cannot_ask_is_no_good_news(server: FakeFacebook, client: n
     server.script(name, Fault(status=502))
     with pytest.raises(OutcomeUnknown):
         adapter(server, client, **as_app(server)).permissions()
+
+
+def test_an_app_of_which_facebook_does_not_tell_is_not_complained_of(server: FakeFacebook, client: net.Client) -> None:
+    server.app.privacy_policy = None
+    server.script("app", refusal(100))
+    assert adapter(server, client, **as_app(server)).permissions() == ()
 
 
 def test_posts_of_an_app_that_is_not_published_are_seen_by_nobody_and_the_page_warns(

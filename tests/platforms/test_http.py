@@ -223,6 +223,24 @@ def test_a_status_means_where_the_platform_knows_no_better(status: int, kind: ty
     assert str(error) == f"status {status}: said so"
 
 
+def test_a_part_of_a_form_has_its_kind_and_a_file_its_name_byte_for_byte() -> None:
+    parts = {"json": Upload(content=b'{"a":1}', type="application/json"), "picture": PICTURE}
+    body, header = multipart(parts, {"note": "é"})
+    line = b"--" + header["Content-Type"].partition("boundary=")[2].encode()
+    assert body == b"\r\n".join(
+        [
+            line,
+            b'Content-Disposition: form-data; name="note"', b"", "é".encode(),
+            line,
+            b'Content-Disposition: form-data; name="json"', b"Content-Type: application/json", b"", b'{"a":1}',
+            line,
+            b'Content-Disposition: form-data; name="picture"; filename="%b"' % str(PICTURE.filename).encode(),
+            b"Content-Type: " + PICTURE.type.encode(), b"", PICTURE.content,
+            line + b"--", b"",
+        ]
+    )  # fmt: skip
+
+
 def test_a_rate_limit_carries_the_wait() -> None:
     error = error_from(given(429, headers={"Retry-After": "30"}))
     assert isinstance(error, RateLimited)

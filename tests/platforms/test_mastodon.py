@@ -33,8 +33,8 @@ from autopublish.models import Account, Article, Identity, Picture, Post, Receip
 from autopublish.platforms._http import Http
 from autopublish.platforms.mastodon import Mastodon, counted, link_length
 from autopublish.posts import compose
-from autopublish.text import characters, graphemes
-from tests.platforms.contract import Bench, Contract, Network
+from autopublish.text import characters, graphemes, html_to_text
+from tests.platforms.contract import Bench, Contract, Network, Shown
 from tests.servers.mastodon import FakeMastodon, Family, Fault, Made, Status, Then
 
 KEY = "0123456789abcdef0123456789abcdef"
@@ -185,9 +185,13 @@ def bench(folder: Path) -> Iterator[Bench]:
             post=dataclasses.replace(POST, picture=picture(folder)),
             sent=lambda: [call.body for call in server.called("publish")],
             visible=lambda: len(server.visible()),
+            seen=lambda: Shown(text=html_to_text(server.visible()[0].content), pinged=server.visible()[0].mentions),
             secrets=(server.token,),
             network=Network(
-                unplug=server.stop, silence=lambda: server.script("publish", Fault(then=Then.SILENCE)), fail=fail
+                unplug=server.stop,
+                silence=lambda: server.script("publish", Fault(then=Then.SILENCE)),
+                fail=fail,
+                answer=lambda fault: server.script("publish", fault),
             ),
         )
 
@@ -656,8 +660,6 @@ def test_h05_words_of_others_mention_nobody_and_make_no_hashtag(
 def test_h06_a_reader_sees_the_title_as_it_is_written(
     relative: FakeMastodon, client: net.Client, tmp_path: Path, title: str
 ) -> None:
-    from autopublish.text import html_to_text
-
     platform = adapter(relative, client)
     platform.learn_limits()
     account = Account(name="m", platform="mastodon", template="{{ title }}\n\n{{ link }}")
@@ -757,12 +759,26 @@ def test_d11_the_bytes_of_a_resend_depend_on_nothing_but_the_attempt(
     relative.script("publish", Fault())
     with pytest.raises(OutcomeUnknown):
         other.publish(pictured, stored, key=KEY)
-    platform.stage(pictured, stage)
     (call,) = relative.calls
     assert json.loads(call.body) == {
         "status": TEXT, **stage.data["options"], "media_ids": [stage.data["media"]]
     }  # fmt: skip
     assert stage.data["options"]["visibility"] == "public"
+
+
+def test_only_pixelfed_posts_nothing_without_a_picture(relative: FakeMastodon, client: net.Client) -> None:
+    platform = adapter(relative, client)
+    platform.learn_limits()
+    assert platform.needs_picture is (relative.rules.name == "pixelfed")
+
+
+def test_an_upload_that_the_server_dropped_meanwhile_is_made_again(
+    relative: FakeMastodon, client: net.Client, pictured: Post
+) -> None:
+    stage = adapter(relative, client).stage(pictured, Stage())
+    relative._uploads.clear()
+    again = adapter(relative, client).stage(pictured, stage)
+    assert again.data["media"] in relative._uploads
 
 
 @pytest.mark.fault("D17")

@@ -275,7 +275,7 @@ def test_d07_a_picture_that_an_earlier_call_used_up_is_evidence_of_its_post(
 
 
 @pytest.mark.fault("D17")
-def test_d17_an_article_without_a_picture_is_refused_by_pixelfed_and_the_next_one_goes_on(
+def test_d17_an_article_without_a_picture_waits_for_one_on_pixelfed_and_the_next_one_goes_on(
     unjudged_world: World,
 ) -> None:
     with FakeMastodon(Family.PIXELFED) as server:
@@ -283,9 +283,27 @@ def test_d17_an_article_without_a_picture_is_refused_by_pixelfed_and_the_next_on
         line.show("one")
         line.show("two", picture=file_picture(line.world))
         line.world.until_quiet()
-        assert (line.row("one").state, line.row("two").state) == (State.REJECTED, State.POSTED)
-        assert "picture only" in (line.row("one").reason or "")
+        assert (line.row("one").state, line.row("two").state) == (State.HELD, State.POSTED)
+        assert (line.row("one").reason or "").startswith("picture: posts on mastodon need one")
         assert (line.seen("one"), line.seen("two")) == (0, 1)
+
+
+@pytest.mark.fault("D13")
+@pytest.mark.fault("D14")
+@pytest.mark.parametrize("status", [429, 401])
+def test_d13_d14_a_picture_is_not_uploaded_again_for_a_call_that_was_refused(
+    unjudged_world: World, server: FakeMastodon, status: int
+) -> None:
+    line = mastodon_line(unjudged_world, server)
+    server.script("publish", Fault(status=status, body=b'{"error":"not now"}'))
+    line.show("one", picture=file_picture(line.world))
+    line.world.run()
+    assert (line.row("one").state, line.sends(), line.seen("one")) == (State.READY, 1, 0)
+    line.world.clock.move(hours=1)
+    line.world.until_quiet()
+    assert (line.row("one").state, line.sends(), line.seen("one")) == (State.POSTED, 2, 1)
+    assert len(server.called("media")) == 1
+    assert server.visible()[0].media, "the post has the picture that was uploaded before"
 
 
 def test_a_limit_holds_the_account_until_it_ends(unjudged_world: World, server: FakeMastodon) -> None:

@@ -29,7 +29,7 @@ from autopublish.models import FOREVER, Identity, Picture, Post, Receipt, Span, 
 from autopublish.platforms._base import ReadBack
 from autopublish.platforms._http import Http
 from autopublish.platforms.page import LooksLike, Page
-from tests.platforms.contract import Bench, Contract
+from tests.platforms.contract import Bench, Contract, Shown
 
 KEY = "0123456789abcdef0123456789abcdef"
 OTHER = "fedcba9876543210fedcba9876543210"
@@ -141,6 +141,7 @@ def bench(folder: Path) -> Iterator[Bench]:
             post=replace(POST, picture=picture(folder)),
             sent=lambda: sent,
             visible=lambda: len(anchors(out)) if out.exists() else 0,
+            seen=lambda: Shown(text=json.loads((out / "feed.json").read_text())["items"][0]["content_text"]),
         )
 
 

@@ -47,7 +47,7 @@ from autopublish.posts import compose
 from autopublish.text import clean, utf16_units
 from tests.bench.world import World
 from tests.desk import Desk
-from tests.platforms.contract import Bench, Contract, Network
+from tests.platforms.contract import Bench, Contract, Network, Shown
 from tests.platforms.test_on_the_line import Line, file_picture, open_line, patient
 from tests.servers.scripted import Fault, Made, Scripted, Then
 from tests.servers.telegram import Chat, FakeTelegram, Message
@@ -193,11 +193,13 @@ def bench(folder: Path) -> Iterator[Bench]:
             post=dataclasses.replace(POST, picture=picture(folder)),
             sent=lambda: [call.body for call in server.sends],
             visible=lambda: len(server.visible()),
+            seen=lambda: Shown(text=server.visible()[0].text, pinged=server.visible()[0].mentions),
             secrets=(server.token, _SECRET),
             network=Network(
                 unplug=server.stop,
                 silence=lambda: server.script("sendPhoto", Fault(then=Then.SILENCE)),
                 fail=lambda name: server.script("sendPhoto", FAILURES[name][0]),
+                answer=lambda fault: server.script("sendPhoto", fault),
             ),
         )
 

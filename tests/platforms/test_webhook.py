@@ -34,7 +34,7 @@ from autopublish.posts import compose
 from autopublish.text import clean
 from tests.bench.world import World
 from tests.desk import Desk
-from tests.platforms.contract import Bench, Contract, Network
+from tests.platforms.contract import Bench, Contract, Network, Shown
 from tests.platforms.test_on_the_line import MINUTE, Line, open_line, patient
 from tests.platforms.test_telegram import kill_in_call
 from tests.servers.scripted import Fault, Made, Reply, Then, as_json
@@ -148,16 +148,20 @@ def bench(folder: Path) -> Iterator[Bench]:
             post=POST,
             sent=lambda: [call.body for call in server.called("event")],
             visible=lambda: len(server.visible()),
+            seen=lambda: Shown(text=server.visible()[0]["post"]["text"]),
             secrets=(server.secret, OLD_SECRET, TOKEN),
             network=Network(
                 unplug=server.stop,
                 silence=lambda: server.script("event", Fault(then=Then.SILENCE)),
                 fail=lambda name: server.script("event", FAILURES[name][0]),
+                answer=lambda fault: server.script("event", fault),
             ),
         )
 
 
-CONTRACT = Contract(bench=bench, failures={name: error for name, (_, error) in FAILURES.items()}, shows_posts=False)
+CONTRACT = Contract(
+    bench=bench, failures={name: error for name, (_, error) in FAILURES.items()}, shows_posts=False, reads_answer=False
+)
 
 
 # --- settings and who it is ------------------------------------------------------------------------------------------

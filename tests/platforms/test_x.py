@@ -49,7 +49,7 @@ from autopublish.platforms.x import X, link_length, unlinked
 from autopublish.posts import compose
 from autopublish.text import clean
 from tests.bench.world import World
-from tests.platforms.contract import Bench, Contract, Network
+from tests.platforms.contract import Bench, Contract, Network, Shown
 from tests.platforms.test_on_the_line import Line, file_picture, open_line, patient
 from tests.platforms.test_telegram import page, picture
 from tests.servers.scripted import Fault, Made, Then
@@ -188,11 +188,13 @@ def bench(folder: Path) -> Iterator[Bench]:
             post=dataclasses.replace(POST, picture=picture(folder)),
             sent=lambda: [call.body for call in server.called("publish")],
             visible=lambda: len(server.visible()),
+            seen=lambda: Shown(text=seen(server).text, pinged=seen(server).mentions),
             secrets=tuple(server.keys.values()),
             network=Network(
                 unplug=server.stop,
                 silence=lambda: server.script("publish", Fault(then=Then.SILENCE)),
                 fail=lambda name: server.script("publish", FAILURES[name][0]),
+                answer=lambda fault: server.script("publish", fault),
             ),
         )
 

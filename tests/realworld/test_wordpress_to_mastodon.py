@@ -57,6 +57,22 @@ def test_an_article_is_posted_once_with_its_link_hashtags_language_and_picture(
     assert again.deliveries == ()
 
 
+def test_a_featured_image_that_the_feed_does_not_show_is_posted_with_the_alt_text_of_the_media_library(
+    site: WordPress, mastodon: MastodonMock, program: Program
+) -> None:
+    site.put_file("pelabuhan.jpg", _picture())
+    program.run()
+    site.publish(
+        Draft(title="Pelabuhan baru", featured=("pelabuhan.jpg", "Kapal & derek di “Semayang”")),
+        Draft(title="Tanpa gambar", date=datetime.now(UTC) - timedelta(minutes=1)),
+    )
+    assert b"pelabuhan.jpg" not in site.get_feed().content
+
+    program.run()
+
+    assert [post.pictures for post in mastodon.posts()] == [(), ("Kapal & derek di “Semayang”",)]
+
+
 def test_articles_are_posted_in_the_order_of_their_dates(
     site: WordPress, mastodon: MastodonMock, program: Program
 ) -> None:

@@ -32,7 +32,8 @@ from PIL import Image
 from tests.servers.scripted import Call, Reply, Scripted, as_json
 
 _HASHTAG = re.compile(r"(?<![\w/&])[#\uff03](\w*[^\W\d_]\w*)")
-_MENTION = re.compile(r"[@\uff20](?:\[(\d+)(?::[^\]]*)?\]|(\w+))")
+# A number in brackets anywhere; a name where no word ends, as in a mail address.
+_MENTION = re.compile(r"[@\uff20]\[(\d+)(?::[^\]]*)?\]|(?<!\w)[@\uff20](\w+)")
 _URL = re.compile(r"https?://[A-Za-z0-9.-]+(?::\d+)?(?:[/?#][^\s<>\"]*)?")
 _PAGE_FIELDS = "id,message,created_time,attachments{unshimmed_url,target}"
 

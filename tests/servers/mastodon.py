@@ -194,6 +194,7 @@ _SCOPES = {
     "whoami": "read:accounts",
     "find": "read:statuses",
     "publish": "write:statuses",
+    "delete": "write:statuses",
     "media": "write:media",
     "poll": "write:media",
 }
@@ -421,7 +422,9 @@ class FakeMastodon:
         if call.name == "find" and self.hides_from_strangers and self._is_stranger(call):
             return _json([])
         self._authorise(call)
-        expected = {"whoami": "GET", "find": "GET", "poll": "GET", "media": "POST", "publish": "POST"}[call.name]
+        expected = {"whoami": "GET", "find": "GET", "poll": "GET", "media": "POST", "publish": "POST"}.get(
+            call.name, "DELETE"
+        )
         if call.method != expected:
             raise _Refused(404, "Record not found")
         routes: dict[str, Callable[[Call], _Reply]] = {
@@ -430,6 +433,7 @@ class FakeMastodon:
             "poll": self._polled,
             "media": self._uploaded,
             "publish": self._published,
+            "delete": self._deleted,
         }
         return routes[call.name](call)
 
@@ -538,6 +542,13 @@ class FakeMastodon:
             self._keys[key] = (self.clock(), None)
         self._judge(body)
         return _json(self._shown(self._add(body, key=key)))
+
+    def _deleted(self, call: Call) -> _Reply:
+        there = [status for status in self._statuses if status.id == call.path.rpartition("/")[2]]
+        if not there:
+            raise _Refused(404, "Record not found")
+        self._statuses.remove(there[0])
+        return _json(self._shown(there[0]))
 
     def _known(self, key: str | None) -> Status | None:
         """The post that was made under a key that is still remembered."""
@@ -751,6 +762,7 @@ _NAMES: Sequence[tuple[str, str]] = (
     (r"/api/v1/apps/verify_credentials", "application"),
     (r"/api/v1/accounts/[^/]+/statuses", "find"),
     (r"/api/v1/statuses", "publish"),
+    (r"/api/v1/statuses/[^/]+", "delete"),
     (r"/api/v[12]/media", "media"),
     (r"/api/v1/media/[^/]+", "poll"),
 )

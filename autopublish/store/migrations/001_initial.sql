@@ -157,6 +157,21 @@ CREATE INDEX attempts_delivery ON attempts (delivery, started);
 -- Metrics count the few that made no post; one that goes well is in it at no time.
 CREATE INDEX attempts_failed ON attempts (account, outcome) WHERE outcome IN ('not sent', 'refused', 'unknown', 'absent');
 
+-- What logins gave, by account, sealed with a key that is not in the store. `tries` counts the calls for new credentials
+-- that were begun, and of which no result was written: it rises before the call.
+CREATE TABLE credentials (
+    account TEXT PRIMARY KEY,
+    platform TEXT NOT NULL,
+    login TEXT NOT NULL,
+    sealed TEXT NOT NULL,
+    obtained BIGINT NOT NULL,
+    expires BIGINT,
+    renew_at BIGINT,
+    tries INTEGER NOT NULL DEFAULT 0
+);
+
+CREATE INDEX credentials_renewals ON credentials (renew_at);
+
 -- Append-only: who did what, and why.
 CREATE TABLE events (
     id TEXT PRIMARY KEY,

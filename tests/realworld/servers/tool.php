@@ -2,7 +2,8 @@
 /*
  * An editor at the keyboard of a WordPress: php tool.php ROOT VERB < JSON, answers one line of JSON.
  *   install  {"url", "title", "language"}
- *   publish  [{"title", "content", "excerpt", "date_gmt", "modified_gmt", "categories", "tags"}, ...]
+ *   publish  [{"title", "content", "excerpt", "date_gmt", "modified_gmt", "categories", "tags",
+ *             "featured": {"file", "alt"}}, ...]
  *   edit     {"id", and any of the fields above}
  *   clear    null
  */
@@ -69,12 +70,27 @@ function remove_all(): int {
     return count($posts);
 }
 
+/* A file of the uploads folder becomes the article's featured image. */
+function feature(int $id, array $image): void {
+    $uploads = wp_upload_dir();
+    $file = $uploads['basedir'] . '/' . $image['file'];
+    $type = wp_check_filetype($file)['type'];
+    $media = check(wp_insert_attachment(['post_mime_type' => $type, 'post_title' => 'Gambar', 'post_status' => 'inherit'],
+        $file, $id, true));
+    wp_update_attachment_metadata($media, wp_generate_attachment_metadata($media, $file));
+    update_post_meta($media, '_wp_attachment_image_alt', wp_slash($image['alt']));
+    set_post_thumbnail($id, $media);
+}
+
 /* As the editor does it: first a draft, so that the guid is the ?p=ID form. */
 function publish(array $article): array {
     $post = fields($article);
     $id = check(wp_insert_post(wp_slash(['post_status' => 'draft', 'post_author' => 1] + $post), true));
     $dates = array_intersect_key($post, ['post_date' => 1, 'post_date_gmt' => 1, 'edit_date' => 1]);
     check(wp_update_post(['ID' => $id, 'post_status' => 'publish'] + $dates, true));
+    if (isset($article['featured'])) {
+        feature($id, $article['featured']);
+    }
     stamp($id, $article);
     return ['id' => $id, 'link' => get_permalink($id), 'date_gmt' => get_post($id)->post_date_gmt];
 }

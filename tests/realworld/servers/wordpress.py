@@ -66,6 +66,8 @@ class Draft:
     date: datetime | None = None
     #: The time of the last change, where WordPress's own stamp (now) is not wanted.
     modified: datetime | None = None
+    #: The featured image, which no feed shows: a file of `put_file` and its alt text.
+    featured: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,6 +215,8 @@ def _fields(draft: Draft) -> dict[str, Any]:
         fields["date_gmt"] = _stamp(draft.date)
     if draft.modified is not None:
         fields["modified_gmt"] = _stamp(draft.modified)
+    if draft.featured is not None:
+        fields["featured"] = {"file": draft.featured[0], "alt": draft.featured[1]}
     return fields
 
 
