@@ -274,7 +274,7 @@ def assert_same(readers: tuple[Reader, Reader], monkeypatch: pytest.MonkeyPatch,
     assert content(cutting.store) == content(whole.store), now
 
 
-# Each life crosses the same few branches: for each day some of them are enough.
+# A life takes nearly a second: three for each day, all of them with `-m long`.
 @pytest.mark.parametrize("seed", [*range(3), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(3, 12))])
 def test_whatever_a_site_does_the_cut_comes_to_the_same_as_the_whole_document(
     readers: tuple[Reader, Reader], folder: Path, monkeypatch: pytest.MonkeyPatch, seed: int
