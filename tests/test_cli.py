@@ -1473,7 +1473,7 @@ def test_a_person_at_a_terminal_is_told_each_time_what_still_fails(desk: Desk) -
 
 
 def test_a_person_at_a_terminal_sees_what_a_run_waits_for_and_until_when(desk: Desk) -> None:
-    begin(desk, PAGE + "    delay: 1s\n")
+    begin(desk, PAGE + "    delay: 3s\n")
     desk.show("one")
     seen = _DRAWN.sub("", in_terminal(desk, "run", "--wait", width=120, talk=True))
     assert re.search(r"page: waits until \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC; Ctrl-C ends this", seen)
