@@ -14,15 +14,28 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
 from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from autopublish import net
-from autopublish.errors import DeliveryError, NetworkError, NotSent, OutcomeUnknown, RateLimited, Unauthorized
+from autopublish.errors import (
+    DeliveryError,
+    MediaRejected,
+    NetworkError,
+    NotSent,
+    OutcomeUnknown,
+    RateLimited,
+    Unauthorized,
+)
 from autopublish.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from pydantic import SecretStr
+
+    from autopublish.models import Picture
 
 #: The longest Retry-After that is believed.
 LONGEST_WAIT: Final = timedelta(days=7)
@@ -162,6 +175,46 @@ class Http:
         except NetworkError as error:
             raise _failure(error) from error
         return Answer(status=reply.status, headers=reply.headers, body=reply.body, url=reply.url)
+
+
+def content_of(picture: Picture) -> bytes:
+    """The picture's bytes.
+
+    Raises:
+        MediaRejected: it cannot be read; nothing was sent.
+    """
+    try:
+        return Path(picture.path).read_bytes()
+    except OSError as error:
+        raise MediaRejected(f"the picture cannot be read: {error.strerror}") from error
+
+
+def filename_of(picture: Picture) -> str:
+    """What a server may call the picture, by its type: `picture.jpg`."""
+    return f"picture.{picture.type.rpartition('/')[2].replace('jpeg', 'jpg')}"
+
+
+def file_of(picture: Picture) -> Upload:
+    """The picture as a form carries it.
+
+    Raises:
+        MediaRejected: it cannot be read; nothing was sent.
+    """
+    return Upload(content=content_of(picture), filename=filename_of(picture), type=picture.type)
+
+
+def token_in(secret: SecretStr | None, *, missing: str) -> str:
+    """The access token of a setting.
+
+    Raises:
+        Unauthorized: there is none, which is told as `missing`, or it can be none.
+    """
+    token = secret.get_secret_value().strip() if secret is not None else ""
+    if not token:
+        raise Unauthorized(missing)
+    if not re.fullmatch("[!-~]+", token):
+        raise Unauthorized("the access token has blanks, line breaks or letters that no token has: copy it again")
+    return token
 
 
 def multipart(files: Mapping[str, Upload], fields: Mapping[str, str] | None = None) -> tuple[bytes, dict[str, str]]:

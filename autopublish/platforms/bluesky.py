@@ -26,7 +26,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -46,7 +45,7 @@ from autopublish.errors import (
 )
 from autopublish.models import FOREVER, Identity, MediaLimits, Picture, Post, Receipt, Span, SpanKind, Stage
 from autopublish.platforms._base import Card, Platform, ReadBack
-from autopublish.platforms._http import LONGEST_WAIT, Answer, evidence
+from autopublish.platforms._http import LONGEST_WAIT, Answer, content_of, evidence
 from autopublish.platforms._json import mapping_of, text_in
 from autopublish.platforms._login import PasswordLogin
 from autopublish.redaction import redact
@@ -301,10 +300,7 @@ class Bluesky(Platform):
         Raises:
             DeliveryError: MediaRejected if the picture cannot be had or is refused.
         """
-        try:
-            content = Path(picture.path).read_bytes()
-        except OSError as error:
-            raise MediaRejected(f"the picture cannot be read: {error.strerror}") from error
+        content = content_of(picture)
         answer = self._upload_once(self._logged_in(), picture.type, content)
         if _error_name(answer) == "ExpiredToken":
             answer = self._upload_once(self._renewed(), picture.type, content)

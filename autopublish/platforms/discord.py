@@ -40,7 +40,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from math import ceil
-from pathlib import Path
 from typing import Annotated, Any, Final, Self
 
 from pydantic import BeforeValidator, HttpUrl, SecretStr, model_validator
@@ -57,7 +56,7 @@ from autopublish.errors import (
 )
 from autopublish.models import Identity, MediaLimits, Picture, Post, Receipt, SpanKind, Stage
 from autopublish.platforms._base import Card, Platform, ReadBack
-from autopublish.platforms._http import LONGEST_WAIT, Answer, Http, Upload, evidence, multipart
+from autopublish.platforms._http import LONGEST_WAIT, Answer, Http, evidence, file_of, filename_of, multipart
 from autopublish.platforms._json import mapping_of, text_in, value_of
 from autopublish.text import WORD_JOINER, TextLimits, clean, shorten, utf16_units
 
@@ -322,7 +321,7 @@ class Discord(Platform):
             message["embeds"] = [_embed(post, picture)]
         if picture is not None:
             described = {"description": picture.alt} if picture.alt else {}
-            message["attachments"] = [{"id": 0, "filename": _filename(picture), **described}]
+            message["attachments"] = [{"id": 0, "filename": filename_of(picture), **described}]
         if not self._is_webhook:
             message |= {"nonce": key[:_NONCE_LENGTH], "enforce_nonce": True}
         return message
@@ -496,16 +495,12 @@ def _embed(post: Post, picture: Picture | None) -> dict[str, Any]:
     if summary:
         embed["description"] = summary
     if picture is not None:
-        embed["image"] = {"url": f"attachment://{_filename(picture)}"}
+        embed["image"] = {"url": f"attachment://{filename_of(picture)}"}
     return embed
 
 
 def _within(text: str, length: int) -> str:
     return escaped(shorten(text, lambda kept: utf16_units(escaped(kept)) <= length))
-
-
-def _filename(picture: Picture) -> str:
-    return f"picture.{picture.type.rpartition('/')[2].replace('jpeg', 'jpg')}"
 
 
 def _form(message: Mapping[str, Any], picture: Picture) -> tuple[bytes, dict[str, str]]:
@@ -514,11 +509,7 @@ def _form(message: Mapping[str, Any], picture: Picture) -> tuple[bytes, dict[str
     Raises:
         MediaRejected: the picture cannot be read; nothing was sent.
     """
-    try:
-        content = Path(picture.path).read_bytes()
-    except OSError as error:
-        raise MediaRejected(f"the picture cannot be read: {error.strerror}") from error
-    upload = Upload(content=content, filename=_filename(picture), type=picture.type)
+    upload = file_of(picture)
     return multipart({"files[0]": upload}, {"payload_json": json.dumps(message, separators=(",", ":"))})
 
 

@@ -45,7 +45,6 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
-from pathlib import Path
 from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, Field, HttpUrl, SecretStr
@@ -74,7 +73,7 @@ from autopublish.platforms._graph import (
     refusal_of,
     time_of,
 )
-from autopublish.platforms._http import Answer, Http, Upload, multipart
+from autopublish.platforms._http import Answer, Http, file_of, multipart
 from autopublish.platforms._json import object_of
 from autopublish.platforms._login import CodeLogin, Exchange, Pages
 from autopublish.text import WORD_JOINER, TextLimits, clean, unlinked, utf16_units
@@ -288,13 +287,9 @@ class Facebook(Platform):
         Raises:
             DeliveryError: MediaRejected if it cannot be read or is refused.
         """
-        try:
-            content = Path(picture.path).read_bytes()
-        except OSError as error:
-            raise MediaRejected(f"the picture cannot be read: {error.strerror}") from error
-        name = f"picture.{picture.type.rpartition('/')[2].replace('jpeg', 'jpg')}"
+        file = file_of(picture)
         fields = {"published": "false", **({"alt_text_custom": picture.alt} if picture.alt else {})}
-        body, kind = multipart({"source": Upload(content=content, filename=name, type=picture.type)}, fields)
+        body, kind = multipart({"source": file}, fields)
         answer = self._graph.ask("POST", f"{self.settings.page}/photos", data=body, headers=kind)
         photo = id_of(answer)
         if photo is None:

@@ -41,7 +41,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Any, Final
 from urllib.parse import quote, urlsplit
 
@@ -59,7 +58,7 @@ from autopublish.errors import (
 )
 from autopublish.models import Credentials, Identity, MediaLimits, Picture, Post, Receipt, Span, SpanKind, Stage
 from autopublish.platforms._base import Card, Platform, ReadBack
-from autopublish.platforms._http import Answer, evidence
+from autopublish.platforms._http import Answer, content_of, evidence, token_in
 from autopublish.platforms._json import mapping_of, object_of, text_in
 from autopublish.platforms._login import CodeLogin, renewed
 from autopublish.text import WORD_JOINER, TextLimits, utf16_units
@@ -282,10 +281,7 @@ class LinkedIn(Platform):
         Raises:
             DeliveryError: MediaRejected if the picture cannot be had or is refused.
         """
-        try:
-            content = Path(picture.path).read_bytes()
-        except OSError as error:
-            raise MediaRejected(f"the picture cannot be read: {error.strerror}") from error
+        content = content_of(picture)
         begin = {"initializeUploadRequest": {"owner": owner}}
         url = self._url("/rest/images?action=initializeUpload")
         answer = self.http.ask("POST", url, headers=self._headers(), json=begin)
@@ -445,13 +441,8 @@ class LinkedIn(Platform):
         Raises:
             Unauthorized: there is none, or it can be none.
         """
-        secret = self.settings.access_token
-        token = secret.get_secret_value().strip() if secret is not None else ""
-        if not token:
-            raise Unauthorized("no access token: make one under Tools > OAuth Token Tools of your app, or log in")
-        if not re.fullmatch("[!-~]+", token):
-            raise Unauthorized("the access token has blanks, line breaks or letters that no token has: copy it again")
-        return token
+        missing = "no access token: make one under Tools > OAuth Token Tools of your app, or log in"
+        return token_in(self.settings.access_token, missing=missing)
 
     def _headers(self) -> dict[str, str]:
         """What each call carries. https://learn.microsoft.com/en-us/linkedin/marketing/versioning"""

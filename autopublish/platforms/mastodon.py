@@ -42,7 +42,6 @@ from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from itertools import pairwise
 from math import isqrt
-from pathlib import Path
 from typing import Annotated, Any, Final
 from urllib.parse import quote, urlsplit
 
@@ -63,7 +62,7 @@ from autopublish.errors import (
 )
 from autopublish.models import Identity, MediaLimits, Picture, Post, Receipt, Stage
 from autopublish.platforms._base import Platform, ReadBack
-from autopublish.platforms._http import LONGEST_WAIT, Answer, Http, Upload, evidence, multipart
+from autopublish.platforms._http import LONGEST_WAIT, Answer, Http, evidence, file_of, multipart
 from autopublish.platforms._json import mapping_of, value_of
 from autopublish.platforms._login import CodeLogin
 from autopublish.text import TextLimits, characters, clean, graphemes, html_to_text, shorten, unlinked
@@ -538,14 +537,9 @@ class Mastodon(Platform):
         Raises:
             DeliveryError: MediaRejected if the picture cannot be had or is refused.
         """
-        try:
-            content = Path(picture.path).read_bytes()
-        except OSError as error:
-            raise MediaRejected(f"the picture cannot be read: {error.strerror}") from error
+        file = file_of(picture)
         limit = self.media.alt_length
         alt = shorten(picture.alt, lambda kept: len(kept) <= limit)
-        name = f"picture.{picture.type.rpartition('/')[2].replace('jpeg', 'jpg')}"
-        file = Upload(content=content, filename=name, type=picture.type)
         body, kind = multipart({"file": file}, {"description": alt} if alt else None)
         answer = self._post_media("v2", body, kind)
         if answer.status in (404, 405, 501):

@@ -37,7 +37,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, Field, HttpUrl, SecretStr
@@ -52,7 +51,7 @@ from autopublish.errors import (
 )
 from autopublish.models import Identity, MediaLimits, Picture, Post, Receipt, Stage
 from autopublish.platforms._base import Platform, ReadBack
-from autopublish.platforms._http import LONGEST_WAIT, Answer, Http, Upload, evidence, multipart
+from autopublish.platforms._http import LONGEST_WAIT, Answer, Http, evidence, file_of, multipart
 from autopublish.platforms._json import mapping_of, object_of, text_in, whole_of
 from autopublish.text import WORD_JOINER, TextLimits, utf16_units
 
@@ -300,15 +299,11 @@ class Telegram(Platform):
         Raises:
             MediaRejected: the picture cannot be read; nothing was sent.
         """
-        try:
-            content = Path(picture.path).read_bytes()
-        except OSError as error:
-            raise MediaRejected(f"the picture cannot be read: {error.strerror}") from error
-        name = f"picture.{picture.type.rpartition('/')[2].replace('jpeg', 'jpg')}"
+        file = file_of(picture)
         fields = {"chat_id": self.settings.chat, "caption": post.text}
         # What is no text is written as JSON: https://core.telegram.org/bots/api#making-requests
         fields |= {name: json.dumps(value, separators=(",", ":")) for name, value in plan.options.items()}
-        return multipart({"photo": Upload(content=content, filename=name, type=picture.type)}, fields)
+        return multipart({"photo": file}, fields)
 
     def _receipt(self, result: object) -> Receipt:
         """The receipt for a message; its number counts within its chat.

@@ -55,7 +55,7 @@ from autopublish.errors import (
 )
 from autopublish.models import FOREVER, Credentials, Identity, Post, Receipt, SpanKind, Stage
 from autopublish.platforms._base import Platform, ReadBack
-from autopublish.platforms._http import Answer, evidence
+from autopublish.platforms._http import Answer, evidence, token_in
 from autopublish.platforms._json import mapping_of, object_of, text_in
 from autopublish.platforms._login import CodeLogin, Exchange, credentials_of
 from autopublish.text import WORD_JOINER, TextLimits, clean
@@ -532,13 +532,8 @@ class Threads(Platform):
         Raises:
             Unauthorized: there is none, or it can be none.
         """
-        secret = self.settings.access_token
-        token = secret.get_secret_value().strip() if secret is not None else ""
-        if not token:
-            raise Unauthorized("no access token: make one in the app's settings (User Token Generator), or log in")
-        if not re.fullmatch("[!-~]+", token):
-            raise Unauthorized("the access token has blanks, line breaks or letters that no token has: copy it again")
-        return token
+        missing = "no access token: make one in the app's settings (User Token Generator), or log in"
+        return token_in(self.settings.access_token, missing=missing)
 
     def _headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self._token}"}

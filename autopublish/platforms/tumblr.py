@@ -32,7 +32,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, HttpUrl, SecretStr
@@ -49,7 +48,7 @@ from autopublish.errors import (
 )
 from autopublish.models import Credentials, Identity, MediaLimits, Picture, Post, Receipt, Span, SpanKind, Stage
 from autopublish.platforms._base import Card, Platform, ReadBack
-from autopublish.platforms._http import LONGEST_WAIT, Answer, Upload, evidence, multipart
+from autopublish.platforms._http import LONGEST_WAIT, Answer, Upload, evidence, file_of, multipart, token_in
 from autopublish.platforms._json import mapping_of, object_of, text_in
 from autopublish.platforms._login import CodeLogin, renewed
 from autopublish.text import TextLimits, characters, clean
@@ -336,13 +335,8 @@ class Tumblr(Platform):
         Raises:
             Unauthorized: there is none, or it can be none.
         """
-        secret = self.settings.access_token
-        token = secret.get_secret_value().strip() if secret is not None else ""
-        if not token:
-            raise Unauthorized("no access token: let your application have the blog by OAuth 2, or log in")
-        if not re.fullmatch("[!-~]+", token):
-            raise Unauthorized("the access token has blanks, line breaks or letters that no token has: copy it again")
-        return token
+        missing = "no access token: let your application have the blog by OAuth 2, or log in"
+        return token_in(self.settings.access_token, missing=missing)
 
     def _headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self._token}"}
@@ -421,14 +415,10 @@ def _form(body: Mapping[str, Any], picture: Picture) -> tuple[bytes, dict[str, s
     Raises:
         MediaRejected: the picture cannot be read; nothing was sent.
     """
-    try:
-        read = Path(picture.path).read_bytes()
-    except OSError as error:
-        raise MediaRejected(f"the picture cannot be read: {error.strerror}") from error
-    name = f"picture.{picture.type.rpartition('/')[2].replace('jpeg', 'jpg')}"
+    file = file_of(picture)
     words = json.dumps(body, separators=(",", ":")).encode()
     parts = {"json": Upload(content=words, type="application/json")}
-    return multipart(parts | {"picture": Upload(content=read, filename=name, type=picture.type)})
+    return multipart(parts | {"picture": file})
 
 
 def _tags(post: Post) -> tuple[str, ...]:

@@ -50,7 +50,6 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from io import BytesIO
-from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
@@ -72,7 +71,7 @@ from autopublish.errors import (
 )
 from autopublish.models import Identity, MediaLimits, Picture, Post, Receipt, Stage
 from autopublish.platforms._base import Platform, ReadBack
-from autopublish.platforms._http import LONGEST_WAIT, Answer, Http, evidence
+from autopublish.platforms._http import LONGEST_WAIT, Answer, Http, content_of, evidence
 from autopublish.platforms._json import mapping_of, object_of
 from autopublish.platforms._login import PinLogin
 from autopublish.text import WORD_JOINER, TextLimits, clean, shorten, weighted
@@ -312,10 +311,7 @@ class X(Platform):
         Raises:
             DeliveryError: MediaRejected if the picture cannot be had or is refused; NotReady if X still works on it.
         """
-        try:
-            content = base64.b64encode(Path(picture.path).read_bytes()).decode()
-        except OSError as error:
-            raise MediaRejected(f"the picture cannot be read: {error.strerror}") from error
+        content = base64.b64encode(content_of(picture)).decode()
         body = {"media": content, "media_category": "tweet_image"}
         answer = self._ask(lambda client: client.request("POST", "/2/media/upload", json=body, user_auth=True))
         made = mapping_of(object_of(answer).get("data"))
